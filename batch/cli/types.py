@@ -1,0 +1,41 @@
+"""Parameter types of the command line."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+
+
+class Duration(click.ParamType[float]):
+    """Seconds as a number, or with a unit: 90s, 5m, 2h."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds."""
+        found = DURATION.fullmatch(str(value).strip())
+        if not found:
+            self.fail(f"{value!r} is no duration: 90, 90s, 5m or 2h", param, ctx)
+        return float(found[1]) * UNITS[found[2]]
+
+
+class Size(click.ParamType[int]):
+    """Bytes as a number, or with a unit: 500k, 8MiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes."""
+        found = SIZE.fullmatch(str(value).strip())
+        if not found or int(found[1]) == 0:
+            self.fail(f"{value!r} is no size: 8388608, 500k or 8MiB", param, ctx)
+        return int(found[1]) * SIZES[found[2].lower()]

@@ -1,0 +1,1 @@
+"""Where a run takes place. An engine is a callable: Settings → Summary."""

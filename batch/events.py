@@ -1,0 +1,55 @@
+"""What the run tells while it goes on. An observer is any callable that takes one event.
+
+Only rare things are events; counters are read from `Runner.snapshot()` on a timer, because an
+event a request would cost more than it tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+
+class Planned(Struct, frozen=True):
+    """The source was checked and compared with the results; nothing was sent yet."""
+
+    jobs: int
+    done: int
+    changed: int
+    retried: int
+    todo: int
+
+
+class Repaired(Struct, frozen=True):
+    """Damage from an earlier crash was found in the results file and set aside."""
+
+    lines: int
+    path: str
+
+
+class Retrying(Struct, frozen=True):
+    """An attempt failed in passing; the job will be tried again after `wait` seconds."""
+
+    job_id: str
+    attempt: int
+    wait: float
+    reason: str
+
+
+class Paused(Struct, frozen=True):
+    """The provider asked the whole lane to wait `seconds`."""
+
+    seconds: float
+    reason: str
+
+
+class Stopping(Struct, frozen=True):
+    """No new job starts; `in_flight` jobs are being finished."""
+
+    reason: str
+    in_flight: int
+
+
+Event = Planned | Repaired | Retrying | Paused | Stopping
+Observer = Callable[[Event], None]

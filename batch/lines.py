@@ -1,0 +1,61 @@
+"""Cuts slabs of bytes into lines, in bounded memory; does no reading itself."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+SLAB = 1 << 20
+"""Bytes to read at a time: a thread hop costs as much as cutting thousands of lines."""
+
+
+class Line(NamedTuple):
+    """One physical line, without its newline."""
+
+    offset: int
+    """Where it begins, in bytes."""
+    number: int
+    """Counted from 1, blank lines too; 0 when reading did not begin at the top."""
+    data: bytes | None
+    """None when it is over the limit."""
+
+
+class LineCutter:
+    r"""Cuts at `\n` only. A line longer than `longest` bytes comes without its bytes."""
+
+    def __init__(self, longest: int, start: int = 0) -> None:
+        self._longest = longest
+        self._offset = start
+        self._number = 1 if start == 0 else 0
+        self._carry = b""
+        self._skipped = 0
+
+    def cut(self, slab: bytes) -> list[Line]:
+        """The lines that end in this slab."""
+        *ended, rest = slab.split(b"\n")
+        lines = []
+        for piece in ended:
+            self._add(piece)
+            lines.append(self._line())
+        self._add(rest)
+        return lines
+
+    def rest(self) -> list[Line]:
+        """The last line, when the file does not end with a newline."""
+        return [self._line()] if self._carry or self._skipped else []
+
+    def _add(self, piece: bytes) -> None:
+        """Append to the line under way, or only count once it is too long."""
+        if self._skipped or len(self._carry) + len(piece) > self._longest:
+            self._skipped += len(self._carry) + len(piece)
+            self._carry = b""
+        else:
+            self._carry = self._carry + piece if self._carry else piece
+
+    def _line(self) -> Line:
+        """The line under way, ended."""
+        line = Line(self._offset, self._number, None if self._skipped else self._carry)
+        self._offset += (self._skipped or len(self._carry)) + 1
+        self._number += self._number > 0
+        self._carry = b""
+        self._skipped = 0
+        return line

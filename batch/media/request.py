@@ -1,0 +1,185 @@
+"""From a Job to a Request: every image reference loaded, or the reason why one cannot be."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from ..errors import JobError, Rejected
+from ..models import (
+    Image,
+    ImageLink,
+    ImageRef,
+    Job,
+    JobMessage,
+    Media,
+    Message,
+    Picture,
+    Request,
+    RequestPart,
+    Text,
+    image_type,
+)
+from .confine import printable
+from .load import ImageRules, decode_data_uri, read_file, stat_media
+from .prepare import prepare
+
+REMOTE = ("http://", "https://")
+
+
+class LoadRules(Struct, frozen=True):
+    """How the images of a run are loaded."""
+
+    images: ImageRules = ImageRules()
+    originals: bool = False
+    """The provider works on this machine and takes the files as they are."""
+    allow_remote: bool = False
+    """http addresses in `messages` are passed on to the provider; we fetch none."""
+
+
+class Loaded(Struct, frozen=True):
+    """A request ready to send, or the error of the first image that could not be loaded."""
+
+    request: Request | None
+    digests: tuple[str, ...]
+    """What stands for each image in the job's key: a hash, or the failure code after a `!`."""
+    media: tuple[Media, ...]
+    error: JobError | None = None
+
+    def ready(self) -> Request:
+        """The request; raises the error of the image that could not be loaded."""
+        if self.request is None:
+            assert self.error is not None
+            raise self.error
+        return self.request
+
+    @property
+    def size(self) -> int:
+        """Bytes of the images that are held."""
+        return sum(len(image.data) for image in self.request.images()) if self.request else 0
+
+
+def load(job: Job, model: str, rules: LoadRules) -> Loaded:
+    """Load every image of `job`; blocks. `model` is the name on the wire."""
+    loader = Loader(job, rules)
+    messages = tuple(loader.message(each) for each in job.messages)
+    if job.body is not None:
+        loader.check_body(job.body)
+    if loader.error is not None:
+        return Loaded(None, tuple(loader.digests), (), loader.error)
+    request = Request(model, messages, job.params, job.schema, job.url, job.body)
+    return Loaded(request, tuple(loader.digests), tuple(loader.media))
+
+
+class Loader:
+    """Collects what is met while the messages of one job are walked."""
+
+    def __init__(self, job: Job, rules: LoadRules) -> None:
+        self.digests: list[str] = []
+        self.media: list[Media] = []
+        self.error: JobError | None = None
+        self._job = job
+        self._rules = rules
+
+    def message(self, message: JobMessage) -> Message:
+        """The message with its images loaded."""
+        if isinstance(message.content, str):
+            return Message(message.role, message.content)
+        return Message(message.role, tuple(self._part(part) for part in message.content))
+
+    def _part(self, part: Text | ImageRef) -> RequestPart:
+        """A text as it is; an image loaded, or an empty text after the first error."""
+        if isinstance(part, Text):
+            return part
+        try:
+            if part.source.startswith(REMOTE):
+                return self._link(part)
+            data = self._bytes(part.source)
+            if self.error is None:
+                return Picture(self._image(data, part.source), part.detail)
+        except JobError as error:
+            self.error = self.error or error
+        return Text("")
+
+    def _bytes(self, source: str) -> bytes:
+        """The bytes behind a reference; its digest is kept, also when it cannot be read."""
+        try:
+            if source.startswith("data:"):
+                data = decode_data_uri(source, self._rules.images)
+                self.digests.append(hashlib.sha256(data).hexdigest())
+                return data
+            data, media = read_file(self._job.root, source, self._rules.images)
+        except JobError as error:
+            self.digests.append(f"!{error.code}")
+            raise
+        self.digests.append(media.sha256)
+        self.media.append(media)
+        return data
+
+    def _image(self, data: bytes, source: str) -> Image:
+        """The image as the provider takes it; errors name the file."""
+        if self._rules.originals:
+            return Image(data, image_type(data) or "application/octet-stream")
+        try:
+            return prepare(data, self._rules.images)
+        except Rejected as error:
+            raise Rejected(f"{printable(source[:200])}: {error}", error.code) from error
+
+    def _link(self, part: ImageRef) -> ImageLink:
+        """A remote image, passed on when that is allowed."""
+        self.digests.append(part.source)
+        if not self._rules.allow_remote:
+            raise not_fetched(part.source)
+        return ImageLink(part.source, part.detail)
+
+    def check_body(self, body: dict[str, Any]) -> None:
+        """Hold the images of a verbatim body to the same rules."""
+        for url in body_images(body):
+            if url.startswith("data:"):
+                try:
+                    prepare(decode_data_uri(url, self._rules.images), self._rules.images)
+                except JobError as error:
+                    self.error = self.error or error
+            elif not (url.startswith(REMOTE) and self._rules.allow_remote):
+                self.error = self.error or not_fetched(url)
+
+
+def not_fetched(url: str) -> Rejected:
+    """The refusal of an image address."""
+    words = f"the image {url[:80]!r} is an address: --allow-remote-images passes it on"
+    return Rejected(words, "not_allowed")
+
+
+def body_images(body: dict[str, Any]) -> Iterator[str]:
+    """The image addresses in the messages of a verbatim body."""
+    messages = body.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        parts = message.get("content") if isinstance(message, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            image = part.get("image_url") if isinstance(part, dict) else None
+            url = image.get("url") if isinstance(image, dict) else image
+            if isinstance(url, str):
+                yield url
+
+
+def current_digests(job: Job, recorded: tuple[Media, ...], rules: ImageRules) -> tuple[str, ...]:
+    """What stands for each image now, reading only files whose size or mtime changed; blocks."""
+    known = {media.path: media for media in recorded}
+    digests = []
+    for part in job.images:
+        media = known.get(part.source)
+        try:
+            if part.source.startswith(REMOTE):
+                digests.append(part.source)
+            elif part.source.startswith("data:"):
+                digests.append(hashlib.sha256(decode_data_uri(part.source, rules)).hexdigest())
+            elif media and stat_media(job.root, part.source) == (media.bytes, media.mtime_ns):
+                digests.append(media.sha256)
+            else:
+                digests.append(read_file(job.root, part.source, rules)[1].sha256)
+        except JobError as error:
+            digests.append(f"!{error.code}")
+    return tuple(digests)

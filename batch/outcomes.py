@@ -1,0 +1,116 @@
+"""What comes of a job: the lines of the results and the failed file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from msgspec import UNSET, Struct
+
+from .errors import JobError
+from .media.request import Loaded, LoadRules
+from .models import Failed, Failure, Job, Reply, Result
+from .retry import RetryPolicy
+
+
+class Price(Struct, frozen=True):
+    """US dollars for a million tokens."""
+
+    input: float = 0.0
+    output: float = 0.0
+
+
+class RunRules(Struct, frozen=True):
+    """What every job of the run has in common."""
+
+    run_id: str
+    provider: str
+    model_of: Callable[[str], str]
+    """A job's model → its name on the wire."""
+    load: LoadRules = LoadRules()
+    retry: RetryPolicy = RetryPolicy()
+    max_outage: float = 7200.0
+    """Seconds that the provider may be away before the run ends."""
+    window: int = 24
+    """Jobs under way at once, waiting ones too: a few times the concurrency."""
+    held_bytes: int = 256 << 20
+    price: Price | None = None
+    in_process: bool = False
+
+
+class Flight:
+    """One job under way."""
+
+    __slots__ = ("attempts", "job", "latency", "since", "started_at")
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.attempts = 0
+        self.latency = 0.0
+        self.since = 0.0
+        """When the attempt under way began, on the runner's clock."""
+        self.started_at = now()
+
+
+def result_of(rules: RunRules, flight: Flight, key: str, loaded: Loaded, reply: Reply) -> Result:
+    """The line of an answered job."""
+    job = flight.job
+    usage = reply.usage
+    return Result(
+        id=job.id,
+        status="ok",
+        output=reply.text,
+        provider=rules.provider,
+        model=reply.model or rules.model_of(job.model),
+        source=reply.source,
+        finish_reason=reply.finish_reason,
+        attempts=flight.attempts,
+        latency_s=round(flight.latency, 4),
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cost_usd=cost_of(rules.price, reply),
+        media=loaded.media,
+        key=key,
+        started_at=flight.started_at,
+        finished_at=now(),
+        run_id=rules.run_id,
+        meta=job.meta,
+        json=parsed(reply.text) if job.schema is not None else UNSET,
+    )
+
+
+def cost_of(price: Price | None, reply: Reply) -> float | None:
+    """US dollars; None without a price or without token counts."""
+    usage = reply.usage
+    if price is None or usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
+
+
+def failed_of(rules: RunRules, flight: Flight, key: str, error: JobError) -> Failed:
+    """The line of a job that ended without an answer."""
+    failure = Failure(
+        code=error.code,
+        message=str(error),
+        http_status=error.http_status,
+        attempts=flight.attempts,
+        retryable=error.retryable,
+        key=key,
+        run_id=rules.run_id,
+        finished_at=now(),
+    )
+    return Failed(flight.job.id, flight.job.fields, failure)
+
+
+def now() -> str:
+    """The present in UTC, ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parsed(text: str) -> object:
+    """The JSON of an answer to a schema; None when it is none."""
+    try:
+        return json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,230 @@
+"""Compares the source with the results: what is new, changed, done, failed; sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from .keys import job_key
+from .media.load import ImageRules
+from .media.request import current_digests
+from .models import Job
+from .results.index import FailedIndex, FailureHead, Index
+from .results.records import key_bits
+from .sources.entries import Entry, Problem, Source
+from .sources.ids import Ids
+
+RetryFailed = Literal["all", "transient", "none"]
+
+SHOWN_PROBLEMS = 20
+"""Problems kept with their words; the rest are counted."""
+
+CHARACTERS_A_TOKEN = 4
+"""A rule of thumb for English; every estimate made with it is called one."""
+
+
+class PlanRules(Struct, frozen=True):
+    """What decides whether a job runs."""
+
+    provider: str
+    model_of: Callable[[str], str]
+    """A job's model → its name on the wire."""
+    reason_unsupported: Callable[[Job], str]
+    images: ImageRules = ImageRules()
+    retry_failed: RetryFailed = "transient"
+    fresh: bool = False
+    """Everything runs again, and every earlier answer is superseded."""
+    ids_only: bool = False
+    """Trust ids alone, because the options that decide the keys are not known."""
+
+
+class BadEntry(Struct, frozen=True):
+    """A line that cannot run."""
+
+    source: str
+    number: int
+    problem: Problem
+    fields: dict[str, object]
+    code: Literal["bad_job", "unsupported"]
+
+
+class Plan:
+    """What a run has to do. Memory: 8 bytes a job to do, and only the first problems' words."""
+
+    def __init__(self) -> None:
+        self.new = 0
+        self.changed = 0
+        self.done = 0
+        self.retried_codes: Counter[str] = Counter()
+        """Failures of earlier runs that are tried again, by code."""
+        self.kept: Counter[str] = Counter()
+        """Failures of earlier runs that stand, by code."""
+        self.todo: list[array[int]] = []
+        """Addresses to run, a list a source."""
+        self.superseded: list[int] = []
+        """Offsets of answers whose job was edited."""
+        self.settled: set[int] = set()
+        """Hashes of ids whose failed line is out of date once this run begins."""
+        self.bad: list[BadEntry] = []
+        self.bad_count = 0
+        self.bad_recorded: Counter[str] = Counter()
+        """Lines that cannot run and stand in the failed file already, by code."""
+        self.passed_over = 0
+        self.orphans = 0
+        self.characters = 0
+        """Characters of the text of the jobs to do."""
+        self.images = 0
+
+    @property
+    def retried(self) -> int:
+        """Failed jobs that are tried again."""
+        return self.retried_codes.total()
+
+    @property
+    def jobs(self) -> int:
+        """Every job of the source, bad lines included."""
+        return self.done + self.kept.total() + self.to_do + self.bad_count
+
+    @property
+    def to_do(self) -> int:
+        """Jobs that this run would send."""
+        return self.new + self.changed + self.retried
+
+    @property
+    def tokens(self) -> int:
+        """An estimate of the input tokens of the text to send."""
+        return self.characters // CHARACTERS_A_TOKEN
+
+
+class Planner:
+    """Walks the sources once and sorts every job."""
+
+    def __init__(
+        self, rules: PlanRules, index: Index, failed: FailedIndex, *, keep_bad: bool
+    ) -> None:
+        self._rules = rules
+        self._index = index
+        self._failed = failed
+        self._keep_bad = keep_bad
+        self._plan = Plan()
+        self._matched = 0
+
+    async def plan(self, sources: Sequence[Source], limit: int | None = None) -> Plan:
+        """The plan for all sources; at most `limit` jobs of it are to be done."""
+        plan = self._plan
+        ids = Ids()
+        for source in sources:
+            todo = array("Q")
+            plan.todo.append(todo)
+            async for entries in source.entries(ids):
+                keys = await self._image_keys(entries)
+                for entry in entries:
+                    if entry.job is None:
+                        self._bad(source, entry, entry.problem)
+                    elif reason := self._rules.reason_unsupported(entry.job):
+                        self._bad(source, entry, Problem(entry.job.id, reason))
+                    else:
+                        self._sort(entry.job, entry.address, keys, todo, limit)
+            plan.passed_over += source.passed_over
+        plan.orphans = len(self._index) - self._matched
+        return plan
+
+    async def _image_keys(self, entries: Sequence[Entry]) -> dict[str, str]:
+        """The present keys of the jobs with images that have a result or a failure, by id.
+
+        Files are looked at in a thread, because disks may be slow.
+        """
+        jobs = [e.job for e in entries if e.job and e.job.images and self._known(e.job.id)]
+        if not jobs or self._rules.fresh or self._rules.ids_only:
+            return {}
+        return await asyncio.to_thread(lambda: {job.id: self._image_key(job) for job in jobs})
+
+    def _known(self, name: str) -> bool:
+        """Whether an earlier run answered or failed a job of this id."""
+        return self._index.key_bits(name) is not None or self._failed.get(name) is not None
+
+    def _image_key(self, job: Job) -> str:
+        """The key of a job with images, from the recorded hashes where they still hold."""
+        answered = self._index.key_bits(job.id) is not None
+        recorded = self._index.row(job.id).media if answered else ()
+        return self._key(job, current_digests(job, recorded, self._rules.images))
+
+    def _key(self, job: Job, digests: tuple[str, ...]) -> str:
+        """The key of a job as this run would ask it."""
+        return job_key(job, self._rules.provider, self._rules.model_of(job.model), digests)
+
+    def _sort(
+        self, job: Job, address: int, keys: dict[str, str], todo: array[int], limit: int | None
+    ) -> None:
+        """Put one job where it belongs."""
+        plan = self._plan
+        recorded = self._index.key_bits(job.id)
+        failure = None if self._rules.fresh else self._failed.get(job.id)
+        if recorded is not None:
+            self._matched += 1
+            if self._is_current(job, recorded, keys):
+                plan.done += 1
+                if failure is not None:
+                    plan.settled.add(hash(job.id))
+                return
+        elif failure is not None and not self._runs_again(job, failure, keys):
+            plan.kept[failure.code] += 1
+            return
+        if recorded is not None:
+            plan.changed += 1
+        elif failure is not None:
+            plan.retried_codes[failure.code] += 1
+        else:
+            plan.new += 1
+        if limit is not None and plan.to_do > limit:
+            return
+        if recorded is not None:
+            plan.superseded.append(self._index.offset(job.id))
+        if failure is not None or self._rules.fresh:
+            plan.settled.add(hash(job.id))
+        todo.append(address)
+        self._measure(job)
+
+    def _is_current(self, job: Job, recorded: int, keys: dict[str, str]) -> bool:
+        """Whether the recorded answer is the answer to the job as it stands now."""
+        if self._rules.ids_only:
+            return True
+        if self._rules.fresh:
+            return False
+        return recorded == key_bits(keys.get(job.id) or self._key(job, ()))
+
+    def _runs_again(self, job: Job, failure: FailureHead, keys: dict[str, str]) -> bool:
+        """Whether a failed job is tried in this run."""
+        if self._rules.retry_failed == "all":
+            return True
+        if self._rules.ids_only:
+            return False
+        if failure.retryable and self._rules.retry_failed == "transient":
+            return True
+        return failure.key != (keys.get(job.id) or self._key(job, ()))
+
+    def _measure(self, job: Job) -> None:
+        """Add a job to the estimate."""
+        for message in job.messages:
+            if isinstance(message.content, str):
+                self._plan.characters += len(message.content)
+            else:
+                self._plan.characters += sum(len(getattr(p, "text", "")) for p in message.content)
+        self._plan.images += len(job.images)
+
+    def _bad(self, source: Source, entry: Entry, problem: Problem | None) -> None:
+        """Keep a line that cannot run: all of them for a run that goes on without them."""
+        assert problem is not None
+        self._plan.bad_count += 1
+        recorded = self._failed.get(problem.id)
+        if recorded is not None:
+            self._plan.bad_recorded[recorded.code] += 1
+        if self._keep_bad or len(self._plan.bad) < SHOWN_PROBLEMS:
+            fields = entry.job.fields if entry.job else {}
+            code: Literal["bad_job", "unsupported"] = "unsupported" if entry.job else "bad_job"
+            self._plan.bad.append(BadEntry(source.name, entry.number, problem, fields, code))

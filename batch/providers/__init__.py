@@ -1,0 +1,1 @@
+"""The provider core: what can answer a request, one provider a file."""

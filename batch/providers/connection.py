@@ -1,0 +1,61 @@
+"""The seam between a provider and the wire: how to reach it, and what answers requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from ..errors import BatchError
+from ..models import Call, Reply, Request
+
+MIB = 1 << 20
+
+
+class Connection(Struct, frozen=True):
+    """How a provider is reached. Times are seconds."""
+
+    base_url: str = ""
+    """Up to, not including, the wire's own path."""
+    endpoint: str = ""
+    """A full address that stands in place of base URL and path."""
+    key: str = ""
+    timeout: float = 120.0
+    """Bound of one attempt, from the first byte sent to the last byte read."""
+    concurrency: int = 8
+    max_response_bytes: int = 8 * MIB
+    proxy: str | None = None
+    """An explicit proxy; without one HTTPS_PROXY and NO_PROXY count."""
+
+    def __repr__(self) -> str:
+        return f"Connection(base_url={self.base_url!r}, key={'set' if self.key else 'none'})"
+
+
+class Completer(Protocol):
+    """Answers requests: an HTTP client around a codec, or a provider that works in process."""
+
+    async def complete(self, request: Request) -> Reply:
+        """Answer one request, once; raises a `JobError` or a `RunError`, never retries."""
+
+    async def close(self) -> None:
+        """Free what is held; the completer is not used afterwards."""
+
+
+class Codec(Protocol):
+    """What the client needs of a provider: pure functions between requests and bytes."""
+
+    def address(self, base_url: str) -> str:
+        """The base URL as the wire's paths are appended to it."""
+
+    def encode(self, request: Request) -> Call:
+        """The call that asks `request`; raises `Rejected` for what the wire cannot say."""
+
+    def decode(self, body: bytes) -> Reply:
+        """The reply in the body of a 2xx response; raises a `JobError` when there is none."""
+
+    def headers(self, key: str) -> dict[str, str]:
+        """The headers that carry the key; none when `key` is empty."""
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> BatchError:
+        """The error that a response other than 2xx means."""

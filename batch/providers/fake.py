@@ -1,0 +1,70 @@
+"""A scripted provider for tests, benches and rehearsals: it answers in process.
+
+Its script stands in the job's `params`, so that a job file tells its own story: `reply` (text),
+`delay` (seconds before each reply), `failures` (one failure code an attempt, then the reply).
+Without a script it echoes the prompt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from ..errors import FAILURE_CODES, Halt, JobError, RateLimited, Rejected, Retryable
+from ..models import Reply, Request, Usage
+from .base import AsyncGeneratorProvider, ProviderModelMixin
+from .connection import Completer, Connection
+
+PASSING = frozenset({"server_error", "timeout", "connection", "empty_output", "bad_response"})
+
+
+class Fake(AsyncGeneratorProvider, ProviderModelMixin):
+    """Echoes, waits and fails as its script says."""
+
+    name = "fake"
+    summary = "scripted replies for tests and rehearsals: params reply, delay, failures"
+    in_process = True
+    default_model = "fake-1"
+    supports_schema = True
+
+    def connect(self, connection: Connection) -> Completer:
+        """A completer that remembers how often each prompt was asked."""
+        return FakeClient()
+
+
+class FakeClient:
+    """Plays the scripts; `requests` is every request in order of arrival."""
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self.requests: list[Request] = []
+        self._keep = keep
+        self._played: dict[str, int] = {}
+
+    async def complete(self, request: Request) -> Reply:
+        """The next act of the request's script."""
+        if self._keep:
+            self.requests.append(request)
+        prompt = request.messages[-1].text if request.messages else ""
+        script = request.params
+        if delay := script.get("delay"):
+            await asyncio.sleep(delay)
+        if failures := script.get("failures"):
+            act = self._played.get(prompt, 0)
+            self._played[prompt] = act + 1
+            if act < len(failures):
+                raise failure(failures[act], script)
+        text = script.get("reply", f"echo: {prompt}")
+        return Reply(text, request.model, Usage(len(prompt) // 4, len(text) // 4), "stop")
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def failure(code: str, script: dict[str, Any]) -> JobError | Halt:
+    """The error that a failure code stands for; `halt` ends the run."""
+    if code == "halt":
+        return Halt("the script says halt")
+    if code == "rate_limited":
+        return RateLimited("scripted", code, 429, script.get("retry_after"))
+    kind = Retryable if code in PASSING else Rejected
+    return kind("scripted", code if code in FAILURE_CODES else "internal", 400)

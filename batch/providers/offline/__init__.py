@@ -1,0 +1,89 @@
+"""The embedded default: facts measured from an image, pieces taken word for word from a text.
+
+It needs no model, no key and no network, and it never makes an answer up: what it can neither
+measure nor extract ends as `unsupported`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar, cast
+
+from ...errors import Rejected
+from ...models import ImageLink, Reply, Request
+from ..base import AsyncGeneratorProvider, ProviderModelMixin
+from ..connection import Completer, Connection
+from .extract import extract
+
+MEASURING = "facts-1"
+"""Names the wording and the thresholds; changes when either does, so that results can tell."""
+
+THREADS = 2
+
+
+class Offline(AsyncGeneratorProvider, ProviderModelMixin):
+    """Measures images and extracts from texts, on this machine."""
+
+    name = "offline"
+    summary = "measures images and extracts from texts on this machine; no model, key or network"
+    in_process = True
+    default_model = MEASURING
+    models: ClassVar[list[str]] = [MEASURING]
+    max_images = 1
+    takes_originals: ClassVar[bool] = True
+    """The file's bytes as they are: the date, the camera and the caption stand in its metadata."""
+
+    def connect(self, connection: Connection) -> Completer:
+        """The client that does the work; the connection says nothing that it needs."""
+        del connection
+        return OfflineClient()
+
+
+class OfflineClient:
+    """Answers requests in threads of its own, so that the loop is never kept waiting."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="offline")
+
+    async def complete(self, request: Request) -> Reply:
+        """The facts of the request's image or the pieces of its text; raises `Rejected`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, answer, request)
+
+    async def close(self) -> None:
+        """Let the threads end; work that has not begun is dropped."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def answer(request: Request) -> Reply:
+    """The reply to `request`, worked out in the calling thread; raises `Rejected`."""
+    pictures = list(request.images())
+    if has_links(request):
+        raise Rejected("offline fetches no images: give a file, not a link", "unsupported")
+    if len(pictures) > 1:
+        raise Rejected(f"offline takes one image a job, not {len(pictures)}", "unsupported")
+    if pictures:
+        text = describer()(pictures[0].data)
+        return Reply(text, model=MEASURING, finish_reason="stop", source="measured")
+    text = extract([message.text for message in request.messages])
+    return Reply(text, model=MEASURING, finish_reason="stop", source="extracted")
+
+
+def has_links(request: Request) -> bool:
+    """Whether a message carries an image that only its address is known of."""
+    return any(
+        isinstance(part, ImageLink)
+        for message in request.messages
+        if not isinstance(message.content, str)
+        for part in message.content
+    )
+
+
+def describer() -> Callable[[bytes], str]:
+    """The function that describes an image."""
+    # By name, because Pillow takes long to import and a run over texts never needs it.
+    picture = importlib.import_module(".picture", __package__)
+    return cast(Callable[[bytes], str], picture.describe)

@@ -1,0 +1,47 @@
+"""Which providers there are: the built-in ones and those of the entry point group."""
+
+from __future__ import annotations
+
+import difflib
+import pkgutil
+from importlib.metadata import entry_points
+
+from ..errors import UsageError
+from .base import AsyncGeneratorProvider
+
+GROUP = "batch.providers"
+"""Entry point group in which other distributions register `name = "package.module:Class"`."""
+
+BUILT_IN = {
+    "offline": "batch.providers.offline:Offline",
+    "dynaspark": "batch.providers.dynaspark:Dynaspark",
+    "openai": "batch.providers.openai:OpenAI",
+    "fake": "batch.providers.fake:Fake",
+}
+"""Loaded by name, so that a provider's imports cost only those who use it."""
+
+
+def provider_names() -> list[str]:
+    """The names that `--provider` takes, built-in ones first."""
+    return [*BUILT_IN, *sorted({point.name for point in entry_points(group=GROUP)} - set(BUILT_IN))]
+
+
+def find_provider(name: str) -> type[AsyncGeneratorProvider]:
+    """The provider of that name.
+
+    Raises `UsageError` with the nearest name when there is none, or when a plug-in is no provider.
+    """
+    if name in BUILT_IN:
+        found = pkgutil.resolve_name(BUILT_IN[name])
+    else:
+        points = [point for point in entry_points(group=GROUP) if point.name == name]
+        if not points:
+            near = difflib.get_close_matches(name, provider_names(), n=1)
+            hint = (
+                f"did you mean {near[0]}?" if near else f"there are {', '.join(provider_names())}"
+            )
+            raise UsageError(f"there is no provider {name!r}: {hint}")
+        found = points[0].load()
+    if not (isinstance(found, type) and issubclass(found, AsyncGeneratorProvider)):
+        raise UsageError(f"the entry point {name!r} is no AsyncGeneratorProvider")
+    return found

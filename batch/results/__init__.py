@@ -1,0 +1,1 @@
+"""What a run leaves on disk. The results file is the truth; everything else can be rebuilt."""

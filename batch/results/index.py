@@ -1,0 +1,146 @@
+"""What the results and failed files hold, in about 120 bytes a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import UsageError
+from ..lines import SLAB, Line, LineCutter
+from .records import LONGEST_RECORD, ROW, Row, key_bits, row_head
+
+MASK = (1 << 64) - 1
+
+
+def file_lines(path: Path, longest: int = LONGEST_RECORD) -> Iterator[Line]:
+    """The lines of a file; none when it does not exist."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        cutter = LineCutter(longest)
+        while slab := os.read(fd, SLAB):
+            yield from cutter.cut(slab)
+        yield from cutter.rest()
+    finally:
+        os.close(fd)
+
+
+class Index:
+    """Ids and keys of the results file, by hash: one integer a row holds offset and key bits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._rows: dict[int, int] = {}
+        self.damaged: list[int] = []
+        """Offsets of lines that are no results."""
+        self.doubled: list[int] = []
+        """Offsets of lines whose id stands again further down."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @classmethod
+    def scan(cls, path: Path) -> Index:
+        """Read a results file; a torn last line counts as damaged.
+
+        Raises `UsageError` when the file holds lines but none of them is a result: it is
+        somebody's other file.
+        """
+        index = cls(path)
+        for line in file_lines(path):
+            if not line.data and line.data is not None:
+                continue
+            head = row_head(line)
+            if head is None:
+                index.damaged.append(line.offset)
+                continue
+            mark = hash(head.id)
+            earlier = index._rows.get(mark)
+            if earlier is not None:
+                index.doubled.append(earlier >> 64)
+            index._rows[mark] = line.offset << 64 | key_bits(head.key)
+        if index.damaged and not index._rows and not looks_torn(path):
+            raise UsageError(f"{path} is no results file of ours: give another -o")
+        return index
+
+    def key_bits(self, name: str) -> int | None:
+        """The first 64 bits of the key of an id; None when the id has no result."""
+        packed = self._rows.get(hash(name))
+        return None if packed is None else packed & MASK
+
+    def offset(self, name: str) -> int:
+        """Where the result of an id begins."""
+        return self._rows[hash(name)] >> 64
+
+    def row(self, name: str) -> Row:
+        """The result of an id, read again from the file."""
+        with self._path.open("rb") as file:
+            file.seek(self.offset(name))
+            return ROW.decode(file.readline())
+
+
+def looks_torn(path: Path) -> bool:
+    """Whether a file of one damaged line may be the torn first record of a run."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    start = b'{"id":"'
+    return head.startswith(start) or start.startswith(head) or not head.strip(b"\0")
+
+
+class FailureHead(Struct, frozen=True):
+    """What of a `failure` object is needed to resume."""
+
+    code: str
+    key: str = ""
+    retryable: bool = False
+
+
+class FailedRow(Struct, frozen=True):
+    """What of a failed line is needed to resume."""
+
+    id: str
+    failure: FailureHead
+
+
+FAILED_ROW = msgspec.json.Decoder(FailedRow)
+
+
+class FailedIndex:
+    """Ids of the failed file, with the key and nature of their failure."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, FailureHead] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @classmethod
+    def scan(cls, path: Path) -> FailedIndex:
+        """Read a failed file; lines that are damaged are passed over, their jobs run again."""
+        index = cls()
+        codes: dict[str, str] = {}
+        for line in file_lines(path):
+            row = failed_row(line)
+            if row is not None:
+                # One string object a code, not one a line.
+                code = codes.setdefault(row.failure.code, row.failure.code)
+                index._rows[hash(row.id)] = msgspec.structs.replace(row.failure, code=code)
+        return index
+
+    def get(self, name: str) -> FailureHead | None:
+        """The failure of an id, if it has one."""
+        return self._rows.get(hash(name))
+
+
+def failed_row(line: Line) -> FailedRow | None:
+    """The id and failure of a line of the failed file; None when it is damaged."""
+    try:
+        return FAILED_ROW.decode(line.data or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

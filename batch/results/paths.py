@@ -1,0 +1,56 @@
+"""The files of an output: all named after the results file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from ..errors import OutputError, UsageError
+
+
+class Paths(Struct, frozen=True):
+    """Where each file of a run stands (CONTRACT section 3)."""
+
+    results: Path
+    failed: Path
+    superseded: Path
+    torn: Path
+    state: Path
+    lock: Path
+    reserve: Path
+    spool: Path
+
+    @classmethod
+    def beside(cls, results: Path) -> Paths:
+        """The files of a results file: its name less `.jsonl` and `.results` is their stem."""
+        stem = results.name.removesuffix(".jsonl").removesuffix(".results")
+        return cls(
+            results=results,
+            failed=results.with_name(f"{stem}.failed.jsonl"),
+            superseded=results.with_name(f"{stem}.superseded.jsonl"),
+            torn=results.with_name(f"{stem}.torn"),
+            state=results.with_name(f"{stem}.run.json"),
+            lock=results.with_name(f"{stem}.lock"),
+            reserve=results.with_name(f".{stem}.reserve"),
+            spool=results.with_name(f"{stem}.jobs"),
+        )
+
+
+def default_results(source: Path) -> Path:
+    """The results file beside a source: `night.jsonl` or `night/` → `night.results.jsonl`."""
+    whole = source.absolute()
+    stem = whole.name if whole.is_dir() else whole.name.removesuffix(".jsonl")
+    if not whole.name:
+        raise UsageError("this folder has no name to call the results after: give -o FILE")
+    return whole.with_name(f"{stem}.results.jsonl")
+
+
+def check_output(results: Path) -> None:
+    """Raise `UsageError` when the output is a folder, `OutputError` (73) when it has none."""
+    if results.is_dir():
+        raise UsageError(f"-o {results} is a folder: name a file in it")
+    if not results.parent.is_dir():
+        raise OutputError(f"the folder {results.parent} does not exist: create it first", 73)
+    if results.exists() and not results.is_file():
+        raise OutputError(f"{results} is no regular file", 73)

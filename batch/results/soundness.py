@@ -1,0 +1,62 @@
+"""Proves that a results file is whole: every line a record of ours, no id twice, nothing torn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from ..models import AnswerSource, Media
+from .index import file_lines
+
+
+class StrictResult(Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of the results file, every key required."""
+
+    id: str
+    status: str
+    output: str
+    provider: str
+    model: str
+    source: AnswerSource
+    finish_reason: str
+    attempts: int
+    latency_s: float
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    media: tuple[Media, ...]
+    key: str
+    started_at: str
+    finished_at: str
+    run_id: str
+    meta: dict[str, object] | msgspec.UnsetType = UNSET
+    json: object = UNSET
+
+
+STRICT = msgspec.json.Decoder(StrictResult)
+
+
+def unsound_lines(path: Path) -> Iterator[str]:
+    """What is wrong with a results file, a sentence a line; nothing when it is sound; blocks."""
+    seen: dict[int, int] = {}
+    size = path.stat().st_size if path.exists() else 0
+    end = 0
+    for line in file_lines(path):
+        if line.data is None:
+            yield f"{path}:{line.number}: the line is too long to be a record"
+            end = size
+            continue
+        end = line.offset + len(line.data) + 1
+        try:
+            record = STRICT.decode(line.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            yield f"{path}:{line.number}: no sound record: {error}"
+            continue
+        first = seen.setdefault(hash(record.id), line.number)
+        if first != line.number:
+            yield f"{path}:{line.number}: the id {record.id!r} stands on line {first} too"
+    if end > size:
+        yield f"{path}: the last line has no newline: a run was cut off (the next one repairs it)"

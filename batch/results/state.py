@@ -1,0 +1,65 @@
+"""`STEM.run.json`: the live state of a run and, at its end, its summary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+
+class OldestInFlight(Struct, frozen=True):
+    """The request that has been under way longest."""
+
+    id: str
+    age_s: float
+
+
+class RunState(Struct, frozen=True):
+    """The keys of `STEM.run.json`, in order (CONTRACT section 3)."""
+
+    run_id: str
+    version: str
+    source: str
+    provider: str
+    model: str
+    state: Literal["running", "finished", "stopped", "died", "new"]
+    reason: str
+    exit_code: int | None
+    pid: int
+    host: str
+    started_at: str
+    updated_at: str
+    jobs: int
+    done_before: int
+    answered: int
+    failed: int
+    left: int
+    retries: int
+    paused_s: float
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    rate_per_s: float
+    latency_p50_s: float | None
+    latency_p95_s: float | None
+    in_flight: int
+    oldest_in_flight: OldestInFlight | None
+    failures: dict[str, int]
+
+
+def write_state(path: Path, state: RunState) -> None:
+    """Replace the state file atomically; raises `OSError`."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
+    part.chmod(0o600)
+    part.replace(path)
+
+
+def read_state(path: Path) -> RunState | None:
+    """The state that a run left; None when there is none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunState)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None

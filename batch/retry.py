@@ -1,0 +1,104 @@
+"""When and how long a job is tried again. The only file that knows tenacity."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import tenacity
+from msgspec import Struct
+
+from .errors import Outage, RateLimited, Retryable
+
+Answer = TypeVar("Answer")
+Notice = Callable[[float, Retryable], None]
+"""Told the wait in seconds and the error before each pause."""
+
+LONGEST_ASKED = 900.0
+"""Seconds; a server that asks one job to wait longer than this is asked again sooner."""
+
+
+class RetryPolicy(Struct, frozen=True):
+    """How often and how long one job is tried. Times are seconds."""
+
+    retries: int = 4
+    """Further attempts after the first."""
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+    patience: float = 7200.0
+    """Bound of the whole job, however often it was asked to slow down."""
+
+    def wait(self, failures: int, error: Retryable) -> float:
+        """Seconds before the next attempt after that many failures.
+
+        The server's Retry-After plus positive jitter wins over the formula, full jitter:
+        uniform(0, min(longest, first · 2^(failures − 1))). A rate limit waits in the lane.
+        """
+        if isinstance(error, RateLimited):
+            return 0.0
+        if error.retry_after is not None:
+            asked = min(error.retry_after, LONGEST_ASKED)
+            return asked + random.uniform(0.0, 1.0 + asked / 10)
+        return random.uniform(0.0, min(self.longest_wait, self.first_wait * 2.0 ** (failures - 1)))
+
+
+async def with_retries(
+    attempt: Callable[[], Awaitable[Answer]],
+    policy: RetryPolicy,
+    notice: Notice,
+    sleep: Callable[[float], Awaitable[None]],
+    clock: Callable[[], float] = time.monotonic,
+) -> Answer:
+    """The answer of `attempt`, tried again while it raises `Retryable` and the policy allows.
+
+    A `RateLimited` spends no attempt, an `Outage` gives back those that were spent. Raises the
+    last error when the policy is spent; everything that is no `Retryable`, cancellation too,
+    passes through at once.
+    """
+    # tenacity costs 40 µs even on success, so it is entered with the first error only. The policy
+    # object is made anew for each call: a shared one mixes up the state of concurrent calls.
+    started = clock()
+    try:
+        return await attempt()
+    except Retryable as error:
+        first: list[Retryable] = [error]
+    spent = 0
+
+    async def again() -> Answer:
+        if first:
+            raise first.pop()
+        return await attempt()
+
+    def over(state: tenacity.RetryCallState) -> bool:
+        nonlocal spent
+        error = error_of(state)
+        if isinstance(error, Outage):
+            spent = 0
+            return False
+        spent += not isinstance(error, RateLimited)
+        return spent > policy.retries or clock() - started > policy.patience
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        return policy.wait(spent, error_of(state))
+
+    def before_sleep(state: tenacity.RetryCallState) -> None:
+        notice(state.upcoming_sleep, error_of(state))
+
+    retrying = tenacity.AsyncRetrying(
+        sleep=sleep,
+        retry=tenacity.retry_if_exception_type(Retryable),
+        stop=over,
+        wait=wait,
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+    return await retrying(again)
+
+
+def error_of(state: tenacity.RetryCallState) -> Retryable:
+    """The error of the attempt that just failed."""
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, Retryable)
+    return error

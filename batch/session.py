@@ -1,0 +1,274 @@
+"""One run of one output, from the lock to the summary."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from .errors import Locked, OutputError, RunError
+from .events import Observer, Planned, Repaired
+from .models import Failed, Failure, Job
+from .outcomes import now
+from .plan import BadEntry
+from .providers.connection import Connection
+from .results.failed import forget_failures
+from .results.index import Index
+from .results.journal import Journal
+from .results.lock import Lock
+from .results.paths import Paths, check_output
+from .results.repair import repair_tail, set_aside
+from .results.state import RunState, write_state
+from .results.stream import Stream
+from .runner import Runner
+from .settings import (
+    Settings,
+    is_stream,
+    make_connection,
+    make_lane,
+    make_provider,
+    run_rules,
+    spool_stream,
+)
+from .sources.entries import Source
+from .summary import Recorder, Summary
+from .survey import Survey, open_sources, refuse_bad_lines, survey
+
+HEARTBEAT = 2.0
+"""Seconds between two writings of run.json."""
+
+TICK = 0.25
+"""Seconds between two looks of the progress view."""
+
+Glance = Callable[[RunState], None]
+
+
+class Session:
+    """Takes the lock, plans, runs and sums up.
+
+    `glance` is shown the state a few times a second. `interrupt` may be called at any moment.
+    """
+
+    def __init__(self, settings: Settings, observer: Observer, glance: Glance) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._glance = glance
+        self._paths = None if settings.streams else settings.paths()
+        self._provider = make_provider(settings)
+        self._rules = run_rules(self._provider, settings)
+        self._recorder = Recorder(settings, self._rules)
+        self._signal_code = 0
+
+    @property
+    def _runner(self) -> Runner | None:
+        """The runner, once there is one."""
+        return self._recorder.runner
+
+    @property
+    def running(self) -> bool:
+        """Whether jobs are being done, so that there is something to stop in order."""
+        return self._runner is not None
+
+    def interrupt(self, reason: str, exit_code: int) -> bool:
+        """Start no new job; False while nothing runs yet, so that the caller may just cancel."""
+        self._signal_code = self._signal_code or exit_code
+        if self._runner is None:
+            return False
+        self._runner.stop(reason)
+        return True
+
+    def abandon(self) -> None:
+        """Drop what is in flight and sum up."""
+        if self._runner is not None:
+            self._runner.abandon()
+
+    async def run(self) -> Summary:
+        """Do the whole run.
+
+        Raises `UsageError`, and `RunError` for what was found before the first request.
+        """
+        if self._paths is not None:
+            check_output(self._paths.results)
+        connection = make_connection(self._provider, self._settings)
+        async with AsyncExitStack() as stack:
+            try:
+                lock = self._lock(stack)
+                sources = await open_sources(self._settings, stack, self._spools(stack))
+                found = await self._planned(lock, sources)
+            except Locked:
+                if self._settings.if_locked != "skip":
+                    raise
+                return self._summary(0, skipped=True)
+            await self._prepare(found)
+            await self._work(connection, sources)
+            return self._sum_up(found, sources)
+
+    def _lock(self, stack: AsyncExitStack) -> Lock | None:
+        """The lock, taken at once when an earlier run left its file.
+
+        Where there is none nobody else can be running, and a job file that turns out to be bad
+        shall leave no file behind.
+        """
+        if self._paths is None:
+            return None
+        lock = Lock(self._paths.lock)
+        stack.callback(lock.release)
+        if self._paths.lock.exists() or any(map(is_stream, self._settings.sources)):
+            lock.acquire(wait=self._settings.if_locked == "wait")
+        return lock
+
+    async def _planned(self, lock: Lock | None, sources: Sequence[Source]) -> Survey:
+        """What is to do, found under the lock; raises `UsageError` for lines that cannot run."""
+        found = await survey(self._settings, self._provider, self._paths, sources)
+        if not self._settings.skip_bad_lines:
+            refuse_bad_lines(found.plan)
+        if lock is None or self._paths is None:
+            return found
+        if not lock.held:
+            lock.acquire(wait=self._settings.if_locked == "wait")
+            if self._paths.results.exists():  # another run came and went meanwhile
+                found = await survey(self._settings, self._provider, self._paths, sources)
+        facts = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": now()}
+        lock.tell(facts | self._settings.deciding())
+        return found
+
+    def _spools(self, stack: AsyncExitStack) -> list[Path | None]:
+        """Streams copied to files, so that they can be read twice and resumed."""
+        spools: list[Path | None] = []
+        for source in self._settings.sources:
+            spool = None
+            if is_stream(source):
+                if self._paths is None:
+                    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="overnight-"))
+                    spool = Path(folder) / "stdin.jsonl"
+                else:
+                    spool = self._paths.spool
+                spool_stream(source, spool)
+            spools.append(spool)
+        return spools
+
+    async def _prepare(self, found: Survey) -> None:
+        """Tell the plan, and make the files of earlier runs ready to be appended to."""
+        plan = self._recorder.plan = found.plan
+        todo = sum(map(len, plan.todo))
+        self._observer(Planned(plan.jobs, plan.done, plan.changed, plan.retried, todo))
+        if self._paths is not None:
+            await asyncio.to_thread(self._mend, self._paths, found)
+
+    def _mend(self, paths: Paths, found: Survey) -> None:
+        """Repair, supersede, and take out of the failed file what this run settles; blocks."""
+        index = found.index
+        torn = repair_tail(paths)
+        if torn:
+            index = Index.scan(paths.results)
+        if torn or index.damaged:
+            self._observer(Repaired(len(index.damaged) + torn, str(paths.torn)))
+        set_aside(paths, index, found.plan.superseded)
+        bad = {hash(entry.problem.id) for entry in found.plan.bad}
+        forget_failures(paths.failed, found.plan.settled | bad)
+
+    async def _work(self, connection: Connection, sources: Sequence[Source]) -> None:
+        """Run the jobs to do; the journal closes last, whatever happens."""
+        plan = self._recorder.plan
+        if not any(plan.todo) and not plan.bad:
+            return
+        records: Journal | Stream = Stream()
+        if self._paths is not None:
+            each = self._settings.sync == "each"
+            records = Journal(self._paths, self._stop_for, sync_each=each)
+        completer = self._provider.connect(connection)
+        lane = make_lane(self._settings, time.monotonic, asyncio.sleep)
+        runner = Runner(self._rules, completer, records, lane, self._observer)
+        self._recorder.runner = runner
+        heart = asyncio.create_task(self._beat())
+        try:
+            for entry in plan.bad:
+                runner.record_failed(bad_line(entry, self._rules.run_id))
+            await runner.run(self._jobs(sources))
+        finally:
+            heart.cancel()
+            await completer.close()
+            try:
+                await records.close()
+            except OutputError as error:
+                self._stop_for(error)
+
+    async def _jobs(self, sources: Sequence[Source]) -> AsyncIterator[Job]:
+        """The jobs to do, source after source."""
+        for source, addresses in zip(sources, self._recorder.plan.todo, strict=True):
+            async for job in source.jobs(addresses):
+                yield job
+
+    def _stop_for(self, error: RunError) -> None:
+        """Stop the runner because of an error of the output."""
+        if self._runner is not None:
+            self._runner.stop_for(error)
+
+    async def _beat(self) -> None:
+        """Show the state to the view and write it to run.json while the run goes on."""
+        written = float("-inf")
+        while True:
+            state = self._recorder.state()
+            self._glance(state)
+            if time.monotonic() - written >= HEARTBEAT:
+                written = time.monotonic()
+                await asyncio.to_thread(self._write, state)
+            await asyncio.sleep(TICK)
+
+    def _write(self, state: RunState) -> None:
+        """Write run.json; a disk that has no room for it shall not stop the run."""
+        if self._paths is not None:
+            with contextlib.suppress(OSError):
+                write_state(self._paths.state, state)
+
+    def _sum_up(self, found: Survey, sources: Sequence[Source]) -> Summary:
+        """The summary, after its state is written."""
+        changed = tuple(source.name for source in sources if source.grown())
+        summary = self._summary(self._exit_code())
+        self._write(summary.state)
+        tally = self._runner.tally if self._runner else None
+        return Summary(
+            state=summary.state,
+            exit_code=summary.exit_code,
+            settings=self._settings,
+            seconds=summary.seconds,
+            orphans=found.plan.orphans,
+            passed_over=found.plan.passed_over,
+            changed_sources=changed,
+            slowest=tuple(sorted(tally.slowest, reverse=True)) if tally else (),
+            unknown_usage=tally.unknown_usage if tally else 0,
+        )
+
+    def _summary(self, exit_code: int, *, skipped: bool = False) -> Summary:
+        """The numbers so far with the code that the process ends with."""
+        left = self._recorder.state().left
+        reason = self._runner.stopping if self._runner else ""
+        if not reason and left:
+            reason = "limit" if self._settings.limit is not None else "jobs left"
+        state = self._recorder.state("stopped" if reason else "finished", reason, exit_code)
+        seconds = time.monotonic() - self._recorder.started
+        return Summary(state, exit_code, self._settings, seconds, skipped=skipped)
+
+    def _exit_code(self) -> int:
+        """The code of CONTRACT section 6."""
+        runner = self._runner
+        if runner is not None and runner.ended_by is not None:
+            return runner.ended_by.exit_code
+        state = self._recorder.state()
+        if self._signal_code and state.left:
+            return self._signal_code
+        if self._settings.limit is not None:
+            return 1 if runner is not None and runner.tally.failed else 0
+        return 1 if state.failed or state.left else 0
+
+
+def bad_line(entry: BadEntry, run_id: str) -> Failed:
+    """The failed line of a line that cannot run."""
+    failure = Failure(entry.code, entry.problem.message, None, 0, False, "", run_id, now())
+    return Failed(entry.problem.id, entry.fields, failure)

@@ -1,0 +1,235 @@
+"""What a run is told, in one frozen object, and the one place where its parts meet."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from .credentials import check_address, find_key
+from .errors import Halt, UsageError
+from .limits import Clock, Lane, Sleep
+from .media.load import ImageRules
+from .media.request import LoadRules
+from .outcomes import Price, RunRules
+from .plan import PlanRules, RetryFailed
+from .providers.base import AsyncGeneratorProvider
+from .providers.connection import Connection
+from .providers.registry import find_provider
+from .results.paths import Paths, default_results
+from .retry import RetryPolicy
+from .sources.entries import Source
+from .sources.folder import FolderSource
+from .sources.jsonl import JsonlSource
+from .sources.parse import LineParser
+
+MIB = 1 << 20
+FOLDER_PROMPT = "Describe this image."
+"""Asked of a folder's images when nothing else is said and the provider costs nothing."""
+
+NOT_YET_READ = frozenset({".csv", ".tsv", ".parquet", ".toml", ".yaml", ".yml", ".xlsx"})
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Every option of a run. Times are seconds, sizes bytes."""
+
+    sources: tuple[str, ...]
+    output: str | None = None
+    """The results file; `-` for stdout; None for the file beside the source."""
+    flags: dict[str, Any] = {}
+    """Job fields given on the command line: they beat a `defaults` line."""
+    ambient: dict[str, Any] = {}
+    """Job fields given by environment or configuration file: a `defaults` line beats them."""
+    provider: str = "offline"
+    base_url: str = ""
+    key_file: str | None = None
+    proxy: str | None = None
+    concurrency: int = 8
+    rpm: float | None = None
+    timeout: float = 120.0
+    retries: int = 4
+    max_outage: float = 7200.0
+    limit: int | None = None
+    retry_failed: RetryFailed = "transient"
+    fresh: bool = False
+    root: str | None = None
+    images: ImageRules = ImageRules()
+    allow_remote_images: bool = False
+    skip_bad_lines: bool = False
+    sync: Literal["group", "each"] = "group"
+    if_locked: Literal["fail", "wait", "skip"] = "fail"
+    max_response_bytes: int = 8 * MIB
+    max_line_bytes: int = 8 * MIB
+    max_held_bytes: int = 256 * MIB
+    grace: float = 30.0
+    price: Price | None = None
+    command: str = "overnight run"
+    """What was typed, for the words that tell what to type next."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether results go to stdout and no file is written."""
+        return self.output == "-"
+
+    def paths(self) -> Paths:
+        """The files of this run's output; raises `UsageError` when it must be named."""
+        if self.output is not None:
+            return Paths.beside(Path(self.output).absolute())
+        if len(self.sources) > 1:
+            raise UsageError("several sources have no results file of their own: give -o FILE")
+        if is_stream(self.sources[0]):
+            raise UsageError("stdin has no results file of its own: give -o FILE, or -o -")
+        return Paths.beside(default_results(Path(self.sources[0])))
+
+    def deciding(self) -> dict[str, Any]:
+        """The options that decide answers, for those who compare keys later."""
+        return {
+            "provider": self.provider,
+            "root": self.root,
+            "flags": self.flags,
+            "ambient": self.ambient,
+        }
+
+
+def is_stream(source: str) -> bool:
+    """Whether a source can be read only once: stdin, a FIFO, a process substitution."""
+    if source == "-":
+        return True
+    try:
+        mode = Path(source).stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def open_source(name: str, settings: Settings, spool: Path | None = None) -> Source:
+    """A job file or folder, opened; `spool` holds what came from a stream.
+
+    Raises `UsageError` when it cannot be read or is no source.
+    """
+    path = spool or Path(name).absolute()
+    is_folder = path.is_dir()
+    default_root = path if is_folder else (Path.cwd() if spool else path.parent)
+    root = os.path.realpath(settings.root or default_root)
+    if settings.root and not Path(root).is_dir():
+        raise UsageError(f"--root {settings.root} is no folder")
+    ambient = settings.ambient
+    if is_folder:
+        if not os.path.realpath(path).startswith(root.rstrip("/")):
+            raise UsageError(f"{name} is not inside --root {settings.root}")
+        ambient = folder_prompt(settings)
+        return FolderSource(
+            name, Path(os.path.realpath(path)), LineParser(root, settings.flags, ambient)
+        )
+    if path.suffix.lower() in NOT_YET_READ:
+        raise UsageError(f"{name}: a source is a JSONL job file or a folder of images")
+    parser = LineParser(root, settings.flags, ambient)
+    return JsonlSource(name, path, parser, settings.max_line_bytes)
+
+
+def folder_prompt(settings: Settings) -> dict[str, Any]:
+    """The inherited fields of a folder's jobs, with a prompt where none is needed."""
+    given = {**settings.ambient, **settings.flags}
+    if "prompt" in given:
+        return settings.ambient
+    if not find_provider(settings.provider).in_process:
+        raise UsageError("a folder of images needs a prompt: give -p TEXT")
+    return {**settings.ambient, "prompt": FOLDER_PROMPT}
+
+
+def spool_stream(source: str, spool: Path) -> None:
+    """Copy a stream to a file, so that the run can be resumed from it."""
+    part = spool.with_name(f".{spool.name}.part")
+    with (
+        open(0 if source == "-" else source, "rb", closefd=source != "-") as stream,
+        open(part, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file,
+    ):
+        shutil.copyfileobj(stream, file, MIB)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(spool)
+
+
+def make_provider(settings: Settings) -> AsyncGeneratorProvider:
+    """The provider named by the settings; raises `UsageError`."""
+    return find_provider(settings.provider)()
+
+
+def make_connection(provider: AsyncGeneratorProvider, settings: Settings) -> Connection:
+    """How to reach the provider.
+
+    Raises `UsageError` for a bad address or key file, `Halt` when a key is needed and missing.
+    """
+    if provider.in_process:
+        return Connection(timeout=settings.timeout, concurrency=settings.concurrency)
+    key = find_key(settings.provider, settings.key_file, os.environ)
+    base_url = settings.base_url or provider.default_base_url
+    if not base_url:
+        raise UsageError(f"{settings.provider} has no server of its own: give --base-url URL")
+    check_address(base_url, has_key=bool(key))
+    if provider.needs_auth and not key and not settings.base_url:
+        variable = f"{settings.provider.upper()}_API_KEY"
+        raise Halt(f"{settings.provider} needs a key: give --key-file FILE or set {variable}")
+    return Connection(
+        base_url=base_url,
+        key=key,
+        timeout=settings.timeout,
+        concurrency=settings.concurrency,
+        max_response_bytes=settings.max_response_bytes,
+        proxy=settings.proxy,
+    )
+
+
+def plan_rules(
+    provider: AsyncGeneratorProvider, settings: Settings, *, ids_only: bool
+) -> PlanRules:
+    """The rules by which jobs are sorted."""
+    return PlanRules(
+        provider=settings.provider,
+        model_of=provider.get_model,
+        reason_unsupported=provider.reason_unsupported,
+        images=settings.images,
+        retry_failed=settings.retry_failed,
+        fresh=settings.fresh,
+        ids_only=ids_only,
+    )
+
+
+def run_rules(provider: AsyncGeneratorProvider, settings: Settings) -> RunRules:
+    """The rules that every job of the run has in common."""
+    load = LoadRules(settings.images, provider.takes_originals, settings.allow_remote_images)
+    return RunRules(
+        run_id=new_run_id(),
+        provider=settings.provider,
+        model_of=provider.get_model,
+        load=load,
+        retry=RetryPolicy(retries=settings.retries, patience=settings.max_outage),
+        max_outage=settings.max_outage,
+        window=max(8, settings.concurrency * 3),
+        held_bytes=settings.max_held_bytes,
+        price=settings.price,
+        in_process=provider.in_process,
+    )
+
+
+def make_lane(settings: Settings, clock: Clock, sleep: Sleep) -> Lane:
+    """The lane that all jobs of the run share."""
+    return Lane(settings.concurrency, settings.rpm, clock, sleep)
+
+
+def new_run_id() -> str:
+    """A run's name: its second in UTC and 32 random bits, so that two never share one."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def source_label(sources: Sequence[str]) -> str:
+    """The sources as messages and run.json name them: absolute paths."""
+    names = ("stdin" if name == "-" else str(Path(name).absolute()) for name in sources)
+    return ", ".join(names)

@@ -1,0 +1,1 @@
+"""Where jobs come from: job files and folders of images, read in bounded memory."""

@@ -1,0 +1,359 @@
+"""From the bytes of a line to a Job: everything that can be wrong with a line is found here.
+
+The order of precedence is line > flag > `defaults` line > environment and configuration file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from ..models import ImageRef, Job, JobMessage, JobPart, Text
+from .template import UnknownName, fill
+
+LONGEST_ID = 512
+"""Bytes in UTF-8."""
+
+INHERITED = frozenset(
+    {"prompt", "messages", "image", "images", "system", "model", "params", "schema", "vars", "meta"}
+)
+"""What a `defaults` line may give."""
+
+RIVALS = {"prompt": "messages", "messages": "prompt", "image": "images", "images": "image"}
+"""Two ways to say one thing: giving one displaces the inherited other."""
+
+MERGED = frozenset({"params", "vars"})
+"""Objects that are merged key by key; every other value is replaced whole."""
+
+BATCH_FIELDS = frozenset({"id", "custom_id", "method", "url", "body", "meta", "failure"})
+DEFAULT_URL = "/v1/chat/completions"
+UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+OUTER = re.compile(r" - at `\$\.?([^`]*)`$")
+
+
+class BadLine(Exception):
+    """A line that is no valid job, said in words for the one who wrote it."""
+
+
+class PassedOver(Exception):
+    """A line that stands for no job: a bad line that an earlier run recorded as failed."""
+
+
+class MessageFields(Struct, forbid_unknown_fields=True):
+    """A message as written: `content` is text or OpenAI-style parts."""
+
+    role: str
+    content: str | list[dict[str, Any]]
+
+
+class JobFields(Struct, forbid_unknown_fields=True):
+    """A line of a job file as written (CONTRACT section 4)."""
+
+    id: str | UnsetType = UNSET
+    custom_id: str | UnsetType = UNSET
+    prompt: str | UnsetType = UNSET
+    messages: list[MessageFields] | UnsetType = UNSET
+    image: str | UnsetType = UNSET
+    images: list[str] | UnsetType = UNSET
+    system: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    params: dict[str, Any] = {}
+    schema: dict[str, Any] | None = None
+    vars: dict[str, Any] | UnsetType = UNSET
+    meta: dict[str, Any] | UnsetType = UNSET
+    failure: dict[str, Any] | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    body: dict[str, Any] | UnsetType = UNSET
+    defaults: dict[str, Any] | UnsetType = UNSET
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid upon `base`: rivals displaced, params and vars merged key by key."""
+    out = {name: value for name, value in base.items() if RIVALS.get(name) not in over}
+    for name, value in over.items():
+        inner = out.get(name)
+        if name in MERGED and isinstance(inner, dict) and isinstance(value, dict):
+            out[name] = {**inner, **value}
+        else:
+            out[name] = value
+    return out
+
+
+class LineParser:
+    """Turns lines into jobs; remembers what a `defaults` line gave.
+
+    `flags` and `ambient` are job fields given on the command line and by environment or
+    configuration file; `root` is the folder that image paths are relative to.
+    """
+
+    def __init__(self, root: str, flags: Mapping[str, Any], ambient: Mapping[str, Any]) -> None:
+        self.root = root
+        self._flags = dict(flags)
+        self._ambient = dict(ambient)
+        self._inherited = merged(ambient, flags)
+
+    def take_defaults(self, data: bytes) -> bool:
+        """Keep the values of a `defaults` line; whether it was one. Raises `BadLine`."""
+        if b'"defaults"' not in data:
+            return False
+        fields = decoded(data)
+        if "defaults" not in fields:
+            return False
+        values = fields["defaults"]
+        if set(fields) != {"defaults"} or not isinstance(values, dict):
+            raise BadLine("`defaults` is an object and stands alone on its line")
+        for name in values:
+            if name not in INHERITED:
+                raise BadLine(unknown(name, INHERITED, "`defaults` cannot give"))
+        if ("prompt" in values and "messages" in values) or {"image", "images"} <= set(values):
+            raise BadLine("`defaults` gives both of two rivals (prompt/messages or image/images)")
+        converted(values)
+        self._inherited = merged(merged(self._ambient, values), self._flags)
+        return True
+
+    def parse(self, data: bytes) -> Job:
+        """The job of a line; raises `BadLine`, or `PassedOver` for a recorded bad line."""
+        written = decoded(data)
+        if "body" in written:
+            return batch_job(written, self.root)
+        if records_bad_line(written):
+            raise PassedOver
+        return self.job(written)
+
+    def job(self, written: dict[str, Any]) -> Job:
+        """The job of the fields of a line, with all that it inherits."""
+        for first, second in (("prompt", "messages"), ("image", "images"), ("id", "custom_id")):
+            if first in written and second in written:
+                raise BadLine(f"`{first}` and `{second}` together: give one of them")
+        whole = merged(self._inherited, written) if self._inherited else written
+        fields = converted(whole)
+        if fields.defaults is not UNSET:
+            raise BadLine("`defaults` stands alone on the first line of the file")
+        if fields.method is not UNSET or fields.url is not UNSET:
+            raise BadLine("`method` and `url` belong to a line with a `body`")
+        messages = with_images(messages_of(fields), image_references(fields))
+        return Job(
+            id=own_id(fields) or derived_id(written, fields, self.root),
+            messages=messages,
+            model="" if fields.model is UNSET else fields.model,
+            params=fields.params,
+            schema=fields.schema,
+            meta=fields.meta,
+            root=self.root,
+            fields=whole,
+        )
+
+
+def records_bad_line(written: Mapping[str, Any]) -> bool:
+    """Whether a line of a failed file only tells of a line that was no job."""
+    failure = written.get("failure")
+    is_bad = isinstance(failure, dict) and failure.get("code") == "bad_job"
+    return is_bad and set(written) == {"id", "failure"}
+
+
+def decoded(data: bytes) -> dict[str, Any]:
+    """The JSON object of a line; raises `BadLine` for everything else."""
+    try:
+        value = DECODER.decode(data)
+    except UnicodeDecodeError as error:
+        at = next((i for i, byte in enumerate(data) if byte > 127), 0)
+        raise BadLine(f"no UTF-8 (near byte {at + 1}): {error.reason}") from error
+    except RecursionError as error:
+        raise BadLine("nested too deeply") from error
+    except msgspec.DecodeError as error:
+        hint = "" if data.rstrip().endswith(b"}") else " (is the file still being written?)"
+        words = str(error).removeprefix("JSON is malformed: ")
+        raise BadLine(f"no valid JSON: {words.split(' - at ')[0]}{hint}") from error
+    if not isinstance(value, dict):
+        raise BadLine("a job is a JSON object")
+    if data.count(b'":') != count_keys(value):
+        refuse_repeated_keys(data)
+    return value
+
+
+DECODER = msgspec.json.Decoder()
+
+
+def count_keys(value: Any) -> int:
+    """How many keys a JSON value holds at all depths."""
+    if isinstance(value, dict):
+        inner = 0
+        for each in value.values():
+            if type(each) is dict or type(each) is list:
+                inner += count_keys(each)
+        return len(value) + inner
+    return sum(count_keys(each) for each in value if type(each) is dict or type(each) is list)
+
+
+def refuse_repeated_keys(data: bytes) -> None:
+    """Raise `BadLine` when an object repeats a key: parsers keep the last one silently."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            again = next(name for at, name in enumerate(names) if name in names[:at])
+            raise BadLine(f"the key `{again}` stands twice in one object")
+        return dict(pairs)
+
+    try:
+        json.loads(data, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise BadLine("nested too deeply") from error
+
+
+def converted(fields: dict[str, Any]) -> JobFields:
+    """The fields with their types checked; raises `BadLine` with the nearest known name."""
+    try:
+        return msgspec.convert(fields, JobFields)
+    except msgspec.ValidationError as error:
+        words = str(error)
+    if found := UNKNOWN_FIELD.search(words):
+        known = MessageFields if "messages" in words else JobFields
+        raise BadLine(unknown(found[1], known.__struct_fields__, "unknown field"))
+    place = OUTER.search(words)
+    where = f"`{place[1]}`: " if place and place[1] else ""
+    raise BadLine(where + OUTER.sub("", words).replace("Expected", "expected"))
+
+
+def unknown(name: str, known: Any, words: str) -> str:
+    """What to say of an unknown name: the nearest known one when there is one."""
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"{words} `{name}`" + (f", did you mean `{near[0]}`?" if near else "")
+
+
+def own_id(fields: JobFields) -> str:
+    """The id that the line gives; empty when it gives none. Raises `BadLine` for a bad one."""
+    given = fields.id if fields.id is not UNSET else fields.custom_id
+    if given is UNSET:
+        return ""
+    if not given or not given.isprintable():
+        raise BadLine("an id is printable text, not empty")
+    if len(given.encode()) > LONGEST_ID:
+        raise BadLine(f"an id has at most {LONGEST_ID} bytes")
+    return given
+
+
+def derived_id(written: Mapping[str, Any], fields: JobFields, root: str) -> str:
+    """The id of a line that gives none: its one image's path, else a hash of its content."""
+    if "image" in written and fields.image is not UNSET:
+        path = fields.image
+        if path.startswith(root + "/"):
+            path = path[len(root) + 1 :]
+        if ".." not in path.split("/"):
+            path = posixpath.normpath(path)
+        if path.isprintable() and len(path.encode()) <= LONGEST_ID and not ADDRESS.match(path):
+            return path
+    return hashed_id(written)
+
+
+def hashed_id(written: Mapping[str, Any]) -> str:
+    """`r-` and 12 hexadecimal digits of the line's content.
+
+    `meta` is no part of it, so that editing it renews nothing.
+    """
+    content = {k: v for k, v in written.items() if k not in ("meta", "failure", "id", "custom_id")}
+    return "r-" + hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:12]
+
+
+def messages_of(fields: JobFields) -> tuple[JobMessage, ...]:
+    """The messages of a job, `vars` filled in and `system` first; raises `BadLine`."""
+    system = "" if fields.system is UNSET else filled(fields.system, fields)
+    if fields.messages is UNSET:
+        prompt = "" if fields.prompt is UNSET else filled(fields.prompt, fields)
+        if not prompt.strip():
+            raise BadLine("no prompt: give `prompt` or `messages` here, in `defaults` or with -p")
+        messages: tuple[JobMessage, ...] = (JobMessage("user", prompt),)
+    else:
+        messages = tuple(JobMessage(m.role, content(m)) for m in fields.messages)
+        if not messages:
+            raise BadLine("`messages` is empty")
+    if not system:
+        return messages
+    if any(message.role == "system" for message in messages):
+        raise BadLine("`system` is given, and `messages` hold a system message of their own")
+    return (JobMessage("system", system), *messages)
+
+
+def filled(text: str, fields: JobFields) -> str:
+    """The text with `vars` filled in; a job without `vars` keeps its braces."""
+    if fields.vars is UNSET:
+        return text
+    try:
+        return fill(text, fields.vars)
+    except UnknownName as error:
+        raise BadLine(str(error)) from error
+
+
+def content(message: MessageFields) -> str | tuple[JobPart, ...]:
+    """A message's content as text or parts; raises `BadLine` for a part that is neither."""
+    if isinstance(message.content, str):
+        return message.content
+    return tuple(part_of(part) for part in message.content)
+
+
+def part_of(part: Mapping[str, Any]) -> JobPart:
+    """A text or image part of a message; raises `BadLine` for another kind."""
+    kind = part.get("type")
+    if kind == "text" and isinstance(part.get("text"), str):
+        return Text(part["text"])
+    if kind == "image_url":
+        image = part.get("image_url")
+        image = {"url": image} if isinstance(image, str) else image
+        if isinstance(image, dict) and isinstance(image.get("url"), str):
+            return ImageRef(image["url"], str(image.get("detail") or ""))
+    raise BadLine(f"a message's part of type {kind!r} is not understood: text or image_url")
+
+
+def image_references(fields: JobFields) -> tuple[ImageRef, ...]:
+    """The references of `image` or `images`."""
+    if fields.image is not UNSET:
+        return (ImageRef(fields.image),)
+    return () if fields.images is UNSET else tuple(ImageRef(path) for path in fields.images)
+
+
+def with_images(
+    messages: tuple[JobMessage, ...], images: tuple[ImageRef, ...]
+) -> tuple[JobMessage, ...]:
+    """The messages with `images` before the text of the user's last one."""
+    if not images:
+        return messages
+    users = [at for at, message in enumerate(messages) if message.role == "user"]
+    if not users:
+        raise BadLine("an image needs a message of the user")
+    last = messages[users[-1]]
+    text = (Text(last.content),) if isinstance(last.content, str) else last.content
+    joined = JobMessage(last.role, (*images, *text))
+    return (*messages[: users[-1]], joined, *messages[users[-1] + 1 :])
+
+
+def batch_job(written: dict[str, Any], root: str) -> Job:
+    """The job of an OpenAI batch line, whose body goes out verbatim; raises `BadLine`."""
+    for name in written:
+        if name not in BATCH_FIELDS:
+            raise BadLine(f"`{name}` cannot stand beside `body`, which goes out as it is")
+    fields = converted(written)
+    assert fields.body is not UNSET
+    if fields.method not in (UNSET, "POST"):
+        raise BadLine("`method` must be POST")
+    return Job(
+        id=own_id(fields) or hashed_id(written),
+        messages=(),
+        model=str(fields.body.get("model") or ""),
+        params={},
+        schema=None,
+        meta=fields.meta,
+        root=root,
+        fields=written,
+        url=DEFAULT_URL if fields.url is UNSET else fields.url,
+        body=fields.body,
+    )

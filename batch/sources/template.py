@@ -1,0 +1,32 @@
+"""Fills `{{name}}` in a prompt: plain replacement, no expressions, nothing to escape from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
+
+
+class UnknownName(Exception):
+    """A placeholder names a value that the job does not give."""
+
+
+def fill(text: str, values: Mapping[str, Any]) -> str:
+    """`text` with each `{{name}}` replaced by its value; raises `UnknownName`.
+
+    Text goes in as it is, everything else as JSON. A value is never read as a template itself.
+    """
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in values:
+            known = ", ".join(sorted(values)) or "no vars"
+            raise UnknownName(f"no value for {{{{{name}}}}} (the job gives {known})")
+        given = values[name]
+        return given if isinstance(given, str) else msgspec.json.encode(given).decode()
+
+    return PLACEHOLDER.sub(value, text) if "{{" in text else text

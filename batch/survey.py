@@ -1,0 +1,80 @@
+"""Looks at sources and output without sending or changing anything: check, status, verify, run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from msgspec import Struct
+
+from .errors import UsageError
+from .plan import Plan, Planner
+from .providers.base import AsyncGeneratorProvider
+from .results.index import FailedIndex, Index
+from .results.paths import Paths
+from .settings import Settings, open_source, plan_rules
+from .sources.entries import Source
+
+
+class Survey(Struct, frozen=True):
+    """What the files say."""
+
+    plan: Plan
+    index: Index
+    failed: FailedIndex
+
+
+async def open_sources(
+    settings: Settings, stack: AsyncExitStack, spools: Sequence[Path | None] = ()
+) -> list[Source]:
+    """The sources of a run, closed by `stack`; raises `UsageError`."""
+    sources = []
+    for at, name in enumerate(settings.sources):
+        spool = spools[at] if at < len(spools) else None
+        source = open_source(name, settings, spool)
+        stack.push_async_callback(source.close)
+        sources.append(source)
+    return sources
+
+
+async def read_indexes(paths: Paths | None) -> tuple[Index, FailedIndex]:
+    """What the results and the failed file hold; read in a thread."""
+    if paths is None:
+        return Index(Path()), FailedIndex()
+    index = await asyncio.to_thread(Index.scan, paths.results)
+    failed = await asyncio.to_thread(FailedIndex.scan, paths.failed)
+    return index, failed
+
+
+async def survey(
+    settings: Settings,
+    provider: AsyncGeneratorProvider,
+    paths: Paths | None,
+    sources: Sequence[Source],
+    *,
+    ids_only: bool = False,
+) -> Survey:
+    """Compare the sources with the output.
+
+    Raises `UsageError` for a results file that is none of ours.
+    """
+    index, failed = await read_indexes(paths)
+    rules = plan_rules(provider, settings, ids_only=ids_only)
+    planner = Planner(rules, index, failed, keep_bad=settings.skip_bad_lines)
+    plan = await planner.plan(sources, settings.limit)
+    return Survey(plan, index, failed)
+
+
+def refuse_bad_lines(plan: Plan) -> None:
+    """Raise `UsageError` that lists the lines that cannot run, when there are some."""
+    if not plan.bad_count:
+        return
+    lines = [f"{bad.source}:{bad.number}: {bad.problem.message}" for bad in plan.bad]
+    more = plan.bad_count - len(lines)
+    if more > 0:
+        lines.append(f"… and {more:,} more")
+    count = "1 line" if plan.bad_count == 1 else f"{plan.bad_count:,} lines"
+    lines.append(f"{count} cannot run, nothing was sent (--skip-bad-lines goes on without them)")
+    raise UsageError("\n".join(lines))

@@ -1,0 +1,1 @@
+"""What people see: observers of a run and readers of its files."""

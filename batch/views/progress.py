@@ -1,0 +1,171 @@
+"""Progress on stderr: one live line on a terminal, a plain line a minute elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import Literal, Protocol
+
+from ..events import Event, Paused, Planned, Repaired, Retrying, Stopping
+from ..results.state import RunState
+from ..summary import Summary
+from .summary import summary_lines
+from .text import clean, count, duration
+
+PLAIN_INTERVAL = 60.0
+"""Seconds between two plain lines."""
+
+Mode = Literal["auto", "bar", "plain", "none"]
+
+
+class View(Protocol):
+    """Shows a run."""
+
+    def event(self, event: Event) -> None:
+        """Something rare happened."""
+
+    def glance(self, state: RunState) -> None:
+        """The state, a few times a second."""
+
+    def finish(self, summary: Summary) -> None:
+        """The end."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was; may be called twice."""
+
+
+def say(text: str) -> None:
+    """Write a line to stderr; a closed stderr is no reason to stop a run."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(clean(text) + "\n")
+        sys.stderr.flush()
+
+
+def words_of(event: Event, *, verbose: bool) -> str:
+    """An event as a line; empty for what is only told when asked."""
+    match event:
+        case Planned():
+            return planned_words(event)
+        case Repaired(lines, path):
+            return f"repaired: {count(lines, 'damaged line')} of an earlier crash moved to {path}"
+        case Paused(seconds, reason):
+            return f"paused {duration(seconds)}: {reason}"
+        case Stopping(reason, in_flight):
+            again = "; once more drops them" if reason.startswith("interrupted") else ""
+            return f"{reason}: finishing {count(in_flight, 'request')}{again}"
+        case Retrying(job_id, attempt, wait, reason) if verbose:
+            return f"retry: {job_id} after attempt {attempt}, in {wait:.1f} s: {reason}"
+        case _:
+            return ""
+
+
+def planned_words(plan: Planned) -> str:
+    """What is to do, before the first request."""
+    facts = [f"{plan.todo:,} to do"]
+    if plan.done:
+        facts.append(f"{plan.done:,} done")
+    if plan.changed:
+        facts.append(f"{plan.changed:,} changed")
+    if plan.retried:
+        facts.append(f"{plan.retried:,} tried again")
+    return f"{count(plan.jobs, 'job')}: {', '.join(facts)}"
+
+
+class PlainView:
+    """Lines for logs: no carriage returns, no escape codes."""
+
+    def __init__(self, *, verbose: bool = False, lines: bool = True) -> None:
+        self._verbose = verbose
+        self._lines = lines
+        self._next = time.monotonic() + PLAIN_INTERVAL
+
+    def event(self, event: Event) -> None:
+        """Tell it in a line."""
+        if text := words_of(event, verbose=self._verbose):
+            say(text)
+
+    def glance(self, state: RunState) -> None:
+        """One line a minute."""
+        if self._lines and time.monotonic() >= self._next:
+            self._next += PLAIN_INTERVAL
+            say(progress_line(state))
+
+    def finish(self, summary: Summary) -> None:
+        """The summary."""
+        say("\n".join(summary_lines(summary)))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class QuietView:
+    """Silent unless something failed: what cron shall mail."""
+
+    def event(self, event: Event) -> None:
+        """Nothing."""
+
+    def glance(self, state: RunState) -> None:
+        """Nothing."""
+
+    def finish(self, summary: Summary) -> None:
+        """The summary, when the exit code is not 0."""
+        if summary.exit_code:
+            say("\n".join(summary_lines(summary)))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class BarView(PlainView):
+    """One live line, drawn by rich, which is imported only here."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        super().__init__(verbose=verbose, lines=False)
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        self._text = Text
+        self._live = Live(console=Console(stderr=True), transient=True, auto_refresh=False)
+        self._live.start()
+
+    def event(self, event: Event) -> None:
+        """A line above the live one."""
+        if text := words_of(event, verbose=self._verbose):
+            self._live.console.print(self._text(clean(text)))
+
+    def glance(self, state: RunState) -> None:
+        """Draw the live line."""
+        line = self._text(clean(progress_line(state)), no_wrap=True, overflow="ellipsis")
+        with contextlib.suppress(OSError):
+            self._live.update(line, refresh=True)
+
+    def close(self) -> None:
+        """Take the live line away."""
+        self._live.stop()
+
+
+def progress_line(state: RunState) -> str:
+    """Done, failed, rate, time left, and the request that is oldest in flight."""
+    facts = [f"{state.answered:,}/{state.jobs:,} answered"]
+    if state.failed:
+        facts.append(f"{state.failed:,} failed")
+    if state.retries:
+        facts.append(f"{state.retries:,} retried")
+    facts.append(f"{state.rate_per_s:.1f}/s")
+    if state.rate_per_s > 0 and state.left:
+        facts.append(f"about {duration(state.left / state.rate_per_s)} left")
+    if state.oldest_in_flight and state.oldest_in_flight.age_s >= 1:
+        oldest = state.oldest_in_flight
+        facts.append(f"oldest {oldest.id} {duration(oldest.age_s)}")
+    return " · ".join(facts)
+
+
+def make_view(mode: Mode, *, quiet: bool, verbose: bool) -> View:
+    """The view for this stderr: `isatty` decides, whatever FORCE_COLOR says."""
+    if quiet:
+        return QuietView()
+    if mode == "bar" or (mode == "auto" and sys.stderr.isatty()):
+        return BarView(verbose=verbose)
+    return PlainView(verbose=verbose, lines=mode != "none")

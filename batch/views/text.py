@@ -1,0 +1,33 @@
+"""How numbers and names are written for people."""
+
+from __future__ import annotations
+
+
+def clean(text: str) -> str:
+    """The text without what could steer a terminal; newlines stay."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 job`, `2,000 jobs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def codes(failures: dict[str, int]) -> str:
+    """Failure codes with their numbers, the most frequent first."""
+    ordered = sorted(failures.items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{code} {number:,}" for code, number in ordered)

@@ -1,0 +1,75 @@
+"""Images prepared a second, beside plain Pillow: `python tests/bench/prepare.py`, by hand.
+
+A generated 12-megapixel JPEG is scaled to 1024 pixels on one and on two threads. Each way runs
+several rounds in turn with the others, and the best round counts: the machine is never quiet.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+
+from PIL import Image
+
+from batch.media import ImageRules, prepare
+
+SIDE = 1024
+IMAGES = 8
+ROUNDS = 5
+
+
+def photo() -> bytes:
+    """A JPEG of 4000 x 3000 pixels and about 4 MB: smooth shapes under grain."""
+    shapes = [Image.radial_gradient("L"), Image.linear_gradient("L"), Image.radial_gradient("L")]
+    shapes[2] = shapes[2].rotate(90)
+    smooth = Image.merge("RGB", shapes).resize((4000, 3000), Image.Resampling.BICUBIC)
+    grain = Image.effect_noise((4000, 3000), 20).convert("RGB")
+    out = BytesIO()
+    Image.blend(smooth, grain, 0.5).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def plain_pillow(data: bytes) -> None:
+    """Open, resize, save: what everybody writes first."""
+    with Image.open(BytesIO(data)) as picture:
+        picture.resize((SIDE, SIDE * 3 // 4)).save(BytesIO(), "JPEG", quality=90)
+
+
+def ours(data: bytes) -> None:
+    """The same through `prepare`."""
+    prepare(data, ImageRules(max_side=SIDE))
+
+
+def untouched(data: bytes) -> None:
+    """An image that fits: checked, and sent as it is."""
+    prepare(data, ImageRules())
+
+
+def rate(work: Callable[[bytes], None], data: bytes, threads: int) -> float:
+    """Images a second."""
+    with ThreadPoolExecutor(threads) as pool:
+        began = time.perf_counter()
+        list(pool.map(work, [data] * IMAGES))
+        return IMAGES / (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Print the table."""
+    data = photo()
+    ways = (plain_pillow, ours, untouched)
+    best = {(work, threads): 0.0 for work in ways for threads in (1, 2)}
+    for _ in range(ROUNDS):
+        for (work, threads), so_far in best.items():
+            best[work, threads] = max(so_far, rate(work, data, threads))
+    lines = [f"{len(data) / 1e6:.1f} MB JPEG, 4000 x 3000 -> {SIDE}; images a second, best round"]
+    lines.append(f"{'':14}{'1 thread':>10}{'2 threads':>11}{'x plain':>9}{'x plain':>9}")
+    for work in ways:
+        one, two = best[work, 1], best[work, 2]
+        ratios = one / best[plain_pillow, 1], two / best[plain_pillow, 2]
+        lines.append(f"{work.__name__:14}{one:10.1f}{two:11.1f}{ratios[0]:9.1f}{ratios[1]:9.1f}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

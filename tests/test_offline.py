@@ -1,0 +1,433 @@
+"""The offline provider: facts of pictures made here, pieces of texts written here."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import ExifTags, Image, ImageDraw, ImageFilter, PngImagePlugin
+
+from batch.errors import Rejected
+from batch.models import Image as Sent
+from batch.models import ImageLink, Message, Picture, Request, Text, image_type
+from batch.providers.connection import Connection
+from batch.providers.offline import Offline
+from batch.providers.offline.colours import nearest, shares
+from batch.providers.offline.extract import extract
+from batch.providers.offline.picture import describe
+
+TEXT = """The Harbour Bridge opens again
+
+Dr. Alice Moreau reopened the old harbour bridge in Lisbon on 2 May 2019. The bridge had been \
+closed for repairs since January 12, 2017, and the repairs cost $4.5 million. "We waited a long \
+time for this," said Tom van Dijk, who runs a bakery near the bridge. Would the traffic come back? \
+The city expects 12,000 cars a day, or 15 % more than before. Write to bridge@city.example.org or \
+call +351 21 123 4567; details are on https://city.example.org/bridge_(new). A report follows on \
+2020-01-31.
+"""
+
+XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF \
+xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description \
+xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>no</dc:title><dc:description><rdf:Alt>\
+<rdf:li xml:lang="x-default">{caption}</rdf:li><rdf:li xml:lang="de">Hafen</rdf:li></rdf:Alt>\
+</dc:description></rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+def plain(colour, size=(60, 40), mode="RGB"):
+    return Image.new(mode, size, colour)
+
+
+def saved(picture, kind="PNG", **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def checks(size=(256, 192)):
+    picture = plain("white", size)
+    draw = ImageDraw.Draw(picture)
+    for x in range(0, size[0], 16):
+        for y in range(0, size[1], 16):
+            if (x + y) // 16 % 2:
+                draw.rectangle((x, y, x + 15, y + 15), fill=(20, 20, 200))
+    return picture
+
+
+def exif_of(inner=(), **tags):
+    exif = Image.Exif()
+    for name, value in tags.items():
+        exif[ExifTags.Base[name]] = value
+    exif.get_ifd(ExifTags.IFD.Exif).update(inner)
+    return exif
+
+
+def png_texts(**texts):
+    info = PngImagePlugin.PngInfo()
+    for key, value in texts.items():
+        info.add_itxt(key, value)
+    return info
+
+
+def with_iptc(jpeg, caption):
+    record = b"\x1c\x02\x78" + len(caption).to_bytes(2, "big") + caption
+    block = (
+        b"8BIM\x04\x04\0\0" + len(record).to_bytes(4, "big") + record + b"\0" * (len(record) % 2)
+    )
+    body = b"Photoshop 3.0\0" + block
+    return jpeg[:2] + b"\xff\xed" + (len(body) + 2).to_bytes(2, "big") + body + jpeg[2:]
+
+
+def caption_of(data):
+    _, found, rest = describe(data).partition("The file's own caption: \"")
+    return rest.removesuffix('"') if found else None
+
+
+@pytest.fixture
+async def client():
+    completer = Offline().connect(Connection())
+    yield completer
+    await completer.close()
+
+
+async def test_an_image_is_answered_with_measured_facts(client):
+    data = saved(checks())
+    parts = (Text("Describe it."), Picture(Sent(data, image_type(data))))
+    reply = await client.complete(Request("facts-1", (Message("user", parts),)))
+    assert (reply.source, reply.finish_reason, reply.model) == ("measured", "stop", "facts-1")
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (None, None)
+    assert reply.text == (
+        "Landscape PNG image of 256 x 192 pixels; mostly blue (50%) and white (50%); "
+        "mid-tone with strong contrast; sharp."
+    )
+
+
+async def test_a_text_is_answered_with_extracted_pieces(client):
+    messages = (Message("system", "List the e-mail addresses."), Message("user", TEXT))
+    reply = await client.complete(Request("facts-1", messages))
+    assert (reply.source, reply.text) == ("extracted", "bridge@city.example.org")
+
+
+async def test_a_prompt_without_text_or_image_is_unsupported(client):
+    with pytest.raises(Rejected, match="--provider NAME") as caught:
+        await client.complete(Request("facts-1", (Message("user", "Write a poem."),)))
+    assert caught.value.code == "unsupported"
+
+
+async def test_a_linked_image_is_not_fetched(client):
+    parts = (ImageLink("https://example.org/a.png"), Text(f"Summarise:\n{TEXT}"))
+    with pytest.raises(Rejected, match="fetches no images"):
+        await client.complete(Request("facts-1", (Message("user", parts),)))
+
+
+async def test_two_images_are_refused_not_dropped(client):
+    picture = Picture(Sent(saved(plain("red")), "image/png"))
+    with pytest.raises(Rejected, match="one image"):
+        await client.complete(Request("facts-1", (Message("user", (picture, picture)),)))
+
+
+async def test_the_seed_call_works():
+    call = Offline.create_async_generator(
+        "", [{"role": "user", "content": "?"}], media=[("a.png", saved(plain("red")))]
+    )
+    assert ["entirely red" in text async for text in call] == [True]
+
+
+def test_importing_the_provider_does_not_import_pillow():
+    code = "import sys, batch.providers.offline; sys.exit('PIL' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_colours_are_called_by_their_everyday_names():
+    known = (
+        "000000 black, ffffff white, 808080 grey, ff0000 red, 008000 green, 000080 navy, "
+        "ffa500 orange, 008080 teal, ffc0cb pale pink, 87ceeb sky blue, 800080 purple, "
+        "8b4513 brown, f5f5dc cream, ffff00 yellow, 808000 olive, ff00ff magenta, d2b48c sand"
+    )
+    pairs = [pair.split(" ", 1) for pair in known.split(", ")]
+    assert {code: nearest(*bytes.fromhex(code)) for code, _ in pairs} == dict(pairs)
+
+
+def test_every_grey_is_called_a_grey():
+    greys = {nearest(value, value, value) for value in range(256)}
+    assert greys == {"black", "charcoal", "dark grey", "grey", "light grey", "white"}
+
+
+def test_shares_count_only_what_is_visible():
+    assert shares(b"\xff\0\0" * 3 + b"\0\0\0", b"\xff\xff\xff\0") == [("red", 1.0)]
+    assert shares(b"\0\0\0", b"\0") == []
+
+
+def test_the_exif_orientation_counts_for_the_shape():
+    lying = saved(plain("teal"), "JPEG", exif=exif_of(Orientation=6))
+    assert describe(lying).startswith("Portrait JPEG image of 40 x 60 pixels")
+
+
+def test_an_upright_image_is_called_portrait_and_an_even_one_square():
+    assert describe(saved(plain("red", (40, 60)))).startswith("Portrait")
+    assert describe(saved(plain("red", (40, 40)))).startswith("Square")
+
+
+def test_tone_goes_from_dark_to_light():
+    assert "; dark without contrast" in describe(saved(plain("black")))
+    assert "; light without contrast" in describe(saved(plain("white")))
+
+
+def test_a_blurred_image_is_not_called_sharp():
+    picture = checks().resize((2048, 1536), Image.Resampling.NEAREST)
+    assert describe(saved(picture, "JPEG", quality=90)).endswith("sharp.")
+    blurred = picture.filter(ImageFilter.GaussianBlur(30))
+    assert describe(saved(blurred, "JPEG", quality=90)).endswith("without fine detail.")
+
+
+def test_a_picture_without_hue_is_called_greyscale():
+    slope = Image.linear_gradient("L")
+    assert describe(saved(slope.convert("RGB"))).startswith("Square greyscale PNG")
+    two = checks().convert("1", dither=Image.Dither.NONE)
+    assert describe(saved(two)).startswith("Landscape black-and-white PNG")
+
+
+def test_sixteen_bit_grey_keeps_its_tone():
+    assert "entirely grey" in describe(saved(plain(128 * 257, mode="I;16")))
+
+
+def test_transparency_is_measured():
+    picture = plain((0, 0, 0, 0), mode="RGBA")
+    picture.paste((255, 0, 0, 255), (0, 0, 30, 40))
+    assert "entirely red" in describe(saved(picture))
+    assert "50% transparent" in describe(saved(picture))
+    nothing = describe(saved(plain((9, 9, 9, 0), mode="RGBA")))
+    assert nothing == "Landscape PNG image of 60 x 40 pixels; fully transparent."
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_frames_of_an_animation_are_counted(kind):
+    frames = [plain("red"), plain("blue"), plain("green")]
+    data = saved(frames[0], kind, save_all=True, append_images=frames[1:])
+    assert f"animated {kind.replace('WEBP', 'WebP')} image of 60 x 40 pixels, 3 frames" in (
+        describe(data)
+    )
+
+
+def test_a_jpeg_with_a_second_picture_is_a_still_jpeg():
+    data = saved(plain("red"), "MPO", save_all=True, append_images=[plain("blue")])
+    assert describe(data).startswith("Landscape JPEG image of 60 x 40 pixels; entirely red")
+
+
+def test_date_and_camera_come_from_the_exif():
+    exif = exif_of({0x9003: "2019:05:02 10:11:12"}, Make="Canon", Model="Canon EOS 5D")
+    found = describe(saved(plain("red"), "JPEG", exif=exif))
+    assert found.endswith(" Taken on 2019-05-02, camera: Canon EOS 5D.")
+    unset = exif_of({0x9003: "0000:00:00 00:00:00"}, Make="Acme", Model="X1")
+    assert describe(saved(plain("red"), "JPEG", exif=unset)).endswith(" Camera: Acme X1.")
+
+
+def test_coordinates_never_appear():
+    exif = exif_of(Model="X1")
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (52.0, 31.0, 7.25), 3: "E"})
+    found = describe(saved(plain("red"), "JPEG", exif=exif))
+    assert "Camera: X1" in found
+    assert not any(word in found for word in ("52", "31", "7.25", "GPS"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_an_xmp_description_is_the_caption(kind):
+    packet = XMP.format(caption="Ships &amp; sails").encode()
+    assert caption_of(saved(plain("red"), kind, xmp=packet)) == "Ships & sails"
+
+
+def test_an_xmp_description_in_a_png_is_the_caption():
+    info = png_texts(**{"XML:com.adobe.xmp": XMP.format(caption="Ships")})
+    assert caption_of(saved(plain("red"), pnginfo=info)) == "Ships"
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16"])
+def test_xmp_that_declares_entities_is_not_read(coding):
+    packet = '<!DOCTYPE x [<!ENTITY e "boom">]>' + XMP.format(caption="&e;")
+    assert caption_of(saved(plain("red"), "JPEG", xmp=packet.encode(coding))) is None
+
+
+def test_broken_xmp_is_left_out():
+    assert caption_of(saved(plain("red"), "JPEG", xmp=b"<x:xmpmeta")) is None
+
+
+def test_an_iptc_caption_is_the_caption():
+    data = with_iptc(saved(plain("red"), "JPEG"), "Café".encode())
+    assert caption_of(data) == "Café"
+    assert caption_of(with_iptc(saved(plain("red"), "JPEG"), b"Caf\xe9")) == "Café"
+
+
+def test_an_exif_description_is_the_caption_unless_the_camera_wrote_it():
+    exif = exif_of(ImageDescription="Boats")
+    assert caption_of(saved(plain("red"), "JPEG", exif=exif)) == "Boats"
+    stock = exif_of(ImageDescription="OLYMPUS DIGITAL CAMERA")
+    assert caption_of(saved(plain("red"), "JPEG", exif=stock)) is None
+
+
+@pytest.mark.parametrize(
+    "coding", ["ASCII\0\0\0 utf-8", "UNICODE\0 utf-16-be", "UNICODE\0 utf-16-le"]
+)
+def test_an_exif_user_comment_is_the_caption_in_each_coding(coding):
+    mark, name = coding.split(" ")
+    comment = exif_of({0x9286: mark.encode() + "Boats".encode(name)})
+    assert caption_of(saved(plain("red"), "JPEG", exif=comment)) == "Boats"
+
+
+@pytest.mark.parametrize("key", ["Description", "Comment"])
+def test_a_png_text_is_the_caption(key):
+    assert caption_of(saved(plain("red"), pnginfo=png_texts(**{key: "Boats"}))) == "Boats"
+
+
+def test_a_generation_prompt_is_quoted_without_its_settings():
+    text = "a cat, oil\nNegative prompt: dog\nSteps: 20, Sampler: Euler"
+    found = describe(saved(plain("red"), pnginfo=png_texts(parameters=text)))
+    assert found.endswith('The generation prompt in the file: "a cat, oil"')
+    coded = b"UNICODE\0" + text.encode("utf-16-be")
+    assert describe(saved(plain("red"), "JPEG", exif=exif_of({0x9286: coded}))).endswith('oil"')
+
+
+def test_a_comfyui_workflow_is_only_mentioned():
+    found = describe(saved(plain("red"), pnginfo=png_texts(prompt='{"3": {"secret": 1}}')))
+    assert found.endswith("The file carries a ComfyUI workflow.")
+
+
+def test_a_caption_loses_control_characters_and_is_cut():
+    wild = 'A\x1b[31m\u202eB\n\n"C"\0' + "x" * 5000
+    found = caption_of(saved(plain("red"), pnginfo=png_texts(Description=wild)))
+    assert found.startswith("A [31m B 'C' xxx")
+    assert len(found) == 300
+    assert found.isprintable()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP"])
+def test_cut_bytes_are_an_invalid_image(kind):
+    data = saved(Image.effect_noise((90, 90), 60), kind)
+    for broken in (data[: len(data) // 2], data[:20], b"", b"<svg/>"):
+        with pytest.raises(Rejected, match="cannot be decoded") as caught:
+            describe(broken)
+        assert caught.value.code == "image_invalid"
+
+
+def test_the_same_bytes_give_the_same_words():
+    data = saved(Image.effect_mandelbrot((300, 200), (-2, -1, 1, 1), 50).convert("RGB"), "JPEG")
+    assert len({describe(data) for _ in range(3)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("order", "pieces"),
+    [
+        ("Extract every e-mail address:", "bridge@city.example.org"),
+        ("Find the URLs:", "https://city.example.org/bridge_(new)"),
+        ("Which dates are mentioned?", "2 May 2019\nJanuary 12, 2017\n2020-01-31"),
+        ("List the amounts:", "$4.5 million"),
+        ("Get the phone numbers.", "+351 21 123 4567"),
+        ("List the names:", "Harbour Bridge, Dr. Alice Moreau, Lisbon, Tom van Dijk"),
+        ("Give me 2 keywords:", "Bridge, Harbour"),
+        ("What is the title?", "The Harbour Bridge opens again"),
+        ("Extract the questions.", "Would the traffic come back?"),
+        ("Find the longest quote:", '"We waited a long time for this,"'),
+        ("List prices and questions:", "$4.5 million\nWould the traffic come back?"),
+    ],
+)
+def test_each_kind_of_piece_is_taken_word_for_word(order, pieces):
+    assert extract([f"{order}\n{TEXT}"]) == pieces
+
+
+def test_numbers_are_taken_with_their_percent_sign():
+    found = extract([f"Extract all numbers:\n{TEXT}"]).split("\n")
+    assert {"12,000", "15 %", "4.5"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("order", "wanted"),
+    [
+        ("Summarise in one sentence:", 1),
+        ("Summarize this.", 2),
+        ("The 3 key sentences, tl;dr:", 3),
+        ("Write a short summary:", 2),
+        ("Here is the text:", 2),
+    ],
+)
+def test_a_summary_is_so_many_sentences_in_their_order(order, wanted):
+    lines = extract([f"{order}\n\n{TEXT}"]).split("\n")
+    places = [TEXT.index(line) for line in lines]
+    assert len(lines) == wanted
+    assert places == sorted(places)
+
+
+PLACES = """List the dates./```/{}/``` | List the dates: "{}" | ```text/{}/```/List the dates.
+{}//Please list the dates. | List the dates./One per line.//Text: {} | List dates: {}"""
+
+
+@pytest.mark.parametrize("prompt", PLACES.replace("\n", " | ").split(" | "))
+def test_the_text_is_found_wherever_it_stands(prompt):
+    plain_text = TEXT.replace('"', "'")
+    found = extract([prompt.replace("/", "\n").format(plain_text)])
+    assert found == "2 May 2019\nJanuary 12, 2017\n2020-01-31"
+
+
+BEYOND = """Translate into German: | What is the sentiment? | Explain this text: | Hello.
+Why was it closed? | Rewrite the text. | Summarise in French: | List the names as JSON:
+How many dates are there? | Write a story with these names: | Which date is the latest?
+Answer the questions: | Find names and translate them: | Count the dates. | Compare the dates."""
+
+
+@pytest.mark.parametrize("order", BEYOND.replace("\n", " | ").split(" | "))
+def test_what_takes_a_model_is_unsupported(order):
+    with pytest.raises(Rejected, match="offline has no model") as caught:
+        extract([f"{order}\n\n{TEXT}"])
+    assert caught.value.code == "unsupported"
+
+
+@pytest.mark.parametrize(
+    "prompt", ["", "Summarise this.", "List the dates:", TEXT, "Summarise: hm"]
+)
+def test_a_prompt_without_order_or_text_is_unsupported(prompt):
+    with pytest.raises(Rejected, match="offline has no model"):
+        extract([prompt])
+
+
+def test_an_order_about_the_world_is_not_taken_for_one_about_a_text():
+    with pytest.raises(Rejected, match="offline has no model"):
+        extract([f"List the key points of the French Revolution.\n\n{TEXT}"])
+    with_system = ["You answer for the Acme company.", f"List the dates of the report.\n\n{TEXT}"]
+    with pytest.raises(Rejected, match="offline has no model"):
+        extract(with_system)
+    assert extract(["You work for Acme.", f"List the dates.\n\n{TEXT}"]).startswith("2 May 2019")
+
+
+def test_an_order_after_the_text_is_found():
+    assert extract([f"{TEXT}\n\nSummarise in one sentence."]).startswith("Dr. Alice Moreau")
+
+
+def test_shouting_and_sentence_starts_are_no_names():
+    text = "NO WARRANTY OF ANY KIND. Yesterday we met Ann Lee in Oslo. Bob Ray came late. "
+    assert extract([f"List the names:\n{text * 2}"]) == "Ann Lee, Oslo, Bob Ray"
+
+
+def test_nothing_found_is_said_and_not_filled_in():
+    with pytest.raises(Rejected, match="holds nothing"):
+        extract(["Extract the e-mail addresses:\n" + "No address stands here. " * 9])
+
+
+def test_other_scripts_are_summarised_too():
+    text = "橋は再び開かれた。町の人々は長い間この橋を待っていた。橋の修理には四百万かかった。"
+    assert extract([f"Summarise in one sentence:\n{text * 1}{'橋は町にある。' * 20}"]).endswith(
+        "。"
+    )
+
+
+HOSTILE = 'a|!|a@|1,|1 -|"|"aa|A |a-|http://|\n# |.)|\n |: |(|May |$1 |Aa |1/|```|The cat sat. '
+
+
+@pytest.mark.parametrize("unit", HOSTILE.split("|"))
+def test_the_time_for_a_hostile_text_grows_no_faster_than_the_text(unit):
+    kinds = "e-mails, URLs, dates, prices, phones, numbers, names, questions, quotes, keywords"
+    prompt = f"Extract {kinds}, key sentences:\n" + unit * (100_000 // len(unit))
+    started = time.process_time()
+    with contextlib.suppress(Rejected):
+        extract([prompt])
+    assert time.process_time() - started < 2  # a tenth here; squared, minutes
