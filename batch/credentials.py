@@ -21,23 +21,35 @@ def find_key(provider: str, key_file: str | None, environ: Mapping[str, str]) ->
     """
     name = provider.replace("-", "_").replace(":", "_")
     if key_file:
-        return checked(read_key(Path(key_file)), f"the key file {key_file}")
+        path = expanded(key_file)
+        return checked(read_key(path, private=True), f"the key file {path}")
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    if folder and (path := Path(folder) / f"{name}_api_key").is_file():
-        return checked(path.read_text("utf-8", "replace"), f"the credential {path.name}")
+    if folder and (path := Path(folder) / f"{name}_api_key").exists():
+        return checked(read_key(path, private=False), f"the credential {path}")
     variable = f"{name.upper()}_API_KEY"
     return checked(environ.get(variable, ""), f"${variable}")
 
 
-def read_key(path: Path) -> str:
-    """The text of a key file that nobody else can read."""
+def expanded(key_file: str) -> Path:
+    """The path of a key file; `~` is what it is to a shell, because configuration has none."""
+    try:
+        return Path(key_file).expanduser()
+    except RuntimeError:
+        return Path(key_file)
+
+
+def read_key(path: Path, *, private: bool) -> str:
+    """The text of a key file; a `private` one must be closed to everybody else.
+
+    Raises `UsageError`.
+    """
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(65_536)
     except OSError as error:
         raise UsageError(f"cannot read the key file {path}: {error.strerror}") from error
-    if mode & READABLE_BY_OTHERS:
+    if private and mode & READABLE_BY_OTHERS:
         raise UsageError(f"others can read the key file {path}: chmod 600 {path}")
     if not text.strip():
         raise UsageError(f"the key file {path} is empty")
@@ -60,14 +72,34 @@ def check_address(base_url: str, *, has_key: bool) -> None:
         _ = parts.port
     except ValueError as error:
         raise UsageError(f"--base-url {base_url!r}: {error}") from error
-    if parts.scheme not in ("http", "https") or not host:
-        raise UsageError(f"--base-url {base_url!r} must look like http://127.0.0.1:8000")
     if parts.username or parts.password:
         raise UsageError("--base-url must hold no user or password: use --key-file")
+    printable = base_url.isprintable() and " " not in base_url
+    if parts.scheme not in ("http", "https") or not host or not printable:
+        raise UsageError(f"--base-url {base_url!r} must look like http://127.0.0.1:8000")
     if parts.query or parts.fragment:
         raise UsageError(f"--base-url {base_url!r} must hold no query")
     if has_key and parts.scheme == "http" and not is_loopback(host):
-        raise UsageError(f"the key would go to {host} over plain http: use https")
+        raise UsageError(
+            f"the key would go to {host} over plain http, for everybody to read: "
+            "use https, or leave the key out"
+        )
+
+
+def check_proxy(proxy: str | None, base_url: str, *, has_key: bool) -> None:
+    """Raise `UsageError` for a proxy that cannot be used, or that would read the key."""
+    if proxy is None:
+        return
+    parts = urlsplit(proxy)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError("--proxy must look like http://127.0.0.1:3128")
+    if has_key and base_url.startswith("http://") and not is_loopback(parts.hostname):
+        raise UsageError(f"the key would go through the proxy {parts.hostname} over plain http")
+
+
+def is_local(base_url: str) -> bool:
+    """Whether an address is one of this machine."""
+    return is_loopback(urlsplit(base_url).hostname or "")
 
 
 def is_loopback(host: str) -> bool:

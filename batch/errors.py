@@ -8,7 +8,8 @@
     │   ├── Halt           the provider is unusable: exit 4, no job is failed for it
     │   ├── Away           the provider stayed away longer than --max-outage: exit 3
     │   ├── OutputError    results cannot be created (73) or written (74)
-    │   └── Locked         another run holds the lock: exit 75
+    │   ├── Locked         another run holds the lock: exit 75
+    │   └── Interrupted    a signal came before the first request: exit 130 or 143
     └── JobError       belongs to one job, which ends as a line of the failed file
         ├── Rejected       the same again would be refused again: not retried
         └── Retryable      passing trouble: tried again after a pause, an attempt spent
@@ -95,6 +96,14 @@ class Locked(RunError):
     """Another living run holds the lock of this output."""
 
     exit_code = 75
+
+
+class Interrupted(RunError):
+    """A signal ended the run before it sent anything."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("interrupted: nothing was sent")
+        self.exit_code = exit_code
 
 
 class JobError(BatchError):

@@ -11,6 +11,12 @@ from collections.abc import Callable
 from msgspec import Struct
 
 
+class Waiting(Struct, frozen=True):
+    """Another run holds the lock of the output; this one begins when it is free."""
+
+    reason: str
+
+
 class Planned(Struct, frozen=True):
     """The source was checked and compared with the results; nothing was sent yet."""
 
@@ -51,5 +57,5 @@ class Stopping(Struct, frozen=True):
     in_flight: int
 
 
-Event = Planned | Repaired | Retrying | Paused | Stopping
+Event = Waiting | Planned | Repaired | Retrying | Paused | Stopping
 Observer = Callable[[Event], None]

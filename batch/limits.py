@@ -38,7 +38,8 @@ class Concurrency:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def __repr__(self) -> str:
-        return f"Concurrency(limit={self._limit}, held={self.held}, waiting={len(self._waiting)})"
+        waiting = sum(not turn.done() for turn in self._waiting)
+        return f"Concurrency(limit={self._limit}, held={self.held}, waiting={waiting})"
 
     @property
     def limit(self) -> int:
@@ -82,7 +83,8 @@ class Concurrency:
 class Rate:
     """Requests a minute, evenly spaced: each arrival books the next free moment.
 
-    Weakness: a booking that is cancelled stays booked, so a stopping run may leave a gap.
+    Weakness: a moment that was booked and not used, because the lane paused before it came, stays
+    booked, so that a gap is left.
     """
 
     def __init__(self, per_minute: float, clock: Clock, sleep: Sleep) -> None:
@@ -103,10 +105,17 @@ class Rate:
             await self._sleep(moment - now)
 
 
+def doubled(first: float, times: int, longest: float) -> float:
+    """`first` · 2^(`times` − 1), at most `longest`: also after a week of doubling."""
+    return min(longest, first * 2.0 ** min(times - 1, 60))
+
+
 class Breaker:
     """Notices that the provider is away, and says when to look again."""
 
     def __init__(self) -> None:
+        self.openings = 0
+        """How often it opened."""
         self._troubles = 0
         self._probes = 0
 
@@ -125,11 +134,12 @@ class Breaker:
     def troubled(self) -> None:
         """One more error in a row."""
         self._troubles += 1
+        self.openings += self._troubles == TROUBLES
 
     def next_probe(self) -> float:
         """Seconds until the provider is looked at again."""
         self._probes += 1
-        return min(LONGEST_PROBE, FIRST_PROBE * 2.0 ** (self._probes - 1))
+        return doubled(FIRST_PROBE, self._probes, LONGEST_PROBE)
 
 
 class Lane:
@@ -143,14 +153,14 @@ class Lane:
     def __init__(self, ceiling: int, rpm: float | None, clock: Clock, sleep: Sleep) -> None:
         self.concurrency = Concurrency(1)
         self.breaker = Breaker()
-        self.paused_seconds = 0.0
         self._ceiling = ceiling
         self._rate = Rate(rpm, clock, sleep) if rpm else None
         self._clock = clock
         self._sleep = sleep
         self._resume_at = clock()
-        self._careful_from = float(ceiling)
-        self._credit = 0.0
+        self._pauses = 0.0
+        self._careful_from = ceiling
+        self._answers = 0
         self._episodes = 0
         self._unanswered_since: float | None = None
 
@@ -158,20 +168,33 @@ class Lane:
         paused = max(0.0, self._resume_at - self._clock())
         return f"Lane({self.concurrency!r}, ceiling={self._ceiling}, paused={paused:g})"
 
+    @property
+    def paused_seconds(self) -> float:
+        """Seconds lost to pauses so far; what is left of one under way does not count yet."""
+        return self._pauses - max(0.0, self._resume_at - self._clock())
+
     async def acquire(self) -> None:
-        """Wait until a request may go out: no pause, a free place, the rate's moment."""
+        """Wait until a request may go out: a free place, the rate's moment, no pause.
+
+        The pause is looked at last, because it may begin during the other waits; nobody keeps a
+        place while it lasts.
+        """
         while True:
-            await self._pause()
             await self.concurrency.acquire()
+            if self._rate and self._resume_at <= self._clock():
+                await self._moment(self._rate)
             if self._resume_at <= self._clock():
-                break
+                return
             self.concurrency.release()
-        if self._rate:
-            try:
-                await self._rate.acquire()
-            except asyncio.CancelledError:
-                self.concurrency.release()
-                raise
+            await self._pause()
+
+    async def _moment(self, rate: Rate) -> None:
+        """Wait for the rate's moment; the place is given back when that is cancelled."""
+        try:
+            await rate.acquire()
+        except asyncio.CancelledError:
+            self.concurrency.release()
+            raise
 
     def release(self) -> None:
         """Give the place back."""
@@ -195,9 +218,9 @@ class Lane:
         limit = self.concurrency.limit
         if limit >= self._ceiling:
             return
-        self._credit += 1.0 if limit < self._careful_from else 1.0 / limit
-        if self._credit >= 1.0:
-            self._credit = 0.0
+        self._answers += 1
+        if limit < self._careful_from or self._answers >= limit:
+            self._answers = 0
             self.concurrency.limit = limit + 1
 
     def limited(self, wait: float | None) -> float:
@@ -206,14 +229,14 @@ class Lane:
         Positive jitter is added, so that waiting clients do not return in one instant. The
         seconds that the pause grew by; 0 when a longer pause is under way.
         """
-        now = self._clock()
-        self._unanswered_since = self._unanswered_since or now
-        if self._resume_at <= now:  # one cut an episode, not one a request in flight
+        self._unanswered()
+        if self._resume_at <= self._clock():  # one cut an episode, not one a request in flight
             self.concurrency.limit = self.concurrency.limit // 2
-            self._careful_from = float(self.concurrency.limit)
+            self._careful_from = self.concurrency.limit
+            self._answers = 0
             self._episodes += 1
         if wait is None:
-            wait = min(LONGEST_PAUSE, 2.0 ** (self._episodes - 1))
+            wait = doubled(1.0, self._episodes, LONGEST_PAUSE)
         self.breaker.answered()
         return self._pause_for(wait)
 
@@ -223,12 +246,17 @@ class Lane:
         The seconds that the pause grew by.
         """
         self.breaker.troubled()
-        self._unanswered_since = self._unanswered_since or self._clock()
+        self._unanswered()
         if not self.breaker.is_open or self._resume_at > self._clock():
             return 0.0
         self.concurrency.limit = 1
-        self._careful_from = float(self._ceiling)
+        self._careful_from = self._ceiling
         return self._pause_for(self.breaker.next_probe())
+
+    def _unanswered(self) -> None:
+        """Something came instead of an answer; the first of those in a row is remembered."""
+        if self._unanswered_since is None:
+            self._unanswered_since = self._clock()
 
     def _pause_for(self, wait: float) -> float:
         """Pause for `wait` seconds and a little jitter; the seconds that the pause grew by."""
@@ -236,7 +264,7 @@ class Lane:
         resume_at = now + wait + random.uniform(0.0, min(1.0 + wait / 10, 30.0))
         grown = max(0.0, resume_at - max(now, self._resume_at))
         self._resume_at = max(self._resume_at, resume_at)
-        self.paused_seconds += grown
+        self._pauses += grown
         return grown
 
     async def _pause(self) -> None:

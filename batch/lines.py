@@ -31,11 +31,19 @@ class LineCutter:
 
     def cut(self, slab: bytes) -> list[Line]:
         """The lines that end in this slab."""
-        *ended, rest = slab.split(b"\n")
-        lines = []
-        for piece in ended:
-            self._add(piece)
-            lines.append(self._line())
+        first, *pieces = slab.split(b"\n")
+        self._add(first)
+        if not pieces:
+            return []
+        rest = pieces.pop()
+        lines = [self._line()]
+        offset, number, step = self._offset, self._number, self._number > 0
+        for piece in pieces:
+            size = len(piece)
+            lines.append(Line(offset, number, piece if size <= self._longest else None))
+            offset += size + 1
+            number += step
+        self._offset, self._number = offset, number
         self._add(rest)
         return lines
 

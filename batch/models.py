@@ -120,13 +120,11 @@ class Job(Struct, frozen=True):
     @property
     def images(self) -> tuple[ImageRef, ...]:
         """The job's image references in the order in which they are sent."""
-        return tuple(
-            part
-            for message in self.messages
-            if not isinstance(message.content, str)
-            for part in message.content
-            if isinstance(part, ImageRef)
-        )
+        found: tuple[ImageRef, ...] = ()
+        for message in self.messages:
+            if message.content.__class__ is not str:  # asked four times a job, mostly of text
+                found += tuple(part for part in message.content if isinstance(part, ImageRef))
+        return found
 
 
 class Request(Struct, frozen=True):

@@ -1,17 +1,23 @@
-"""What comes of a job: the lines of the results and the failed file."""
+"""What comes of a job: the lines of the results and the failed file; and why a run ends early."""
 
 from __future__ import annotations
 
+import functools
 import json
+import time
+from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from msgspec import UNSET, Struct
 
-from .errors import JobError
+from .errors import Halt, JobError, Retryable, RunError
 from .media.request import Loaded, LoadRules
 from .models import Failed, Failure, Job, Reply, Result
 from .retry import RetryPolicy
+
+SAME_REFUSALS = 10
+"""Refusals of one kind, with no answer yet, after which the run stops."""
 
 
 class Price(Struct, frozen=True):
@@ -42,12 +48,16 @@ class RunRules(Struct, frozen=True):
 class Flight:
     """One job under way."""
 
-    __slots__ = ("attempts", "job", "latency", "since", "started_at")
+    __slots__ = ("answered", "attempts", "job", "latency", "outages", "since", "started_at")
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.attempts = 0
+        self.answered = False
+        """Whether the answer came; until it is saved the job is still in flight."""
         self.latency = 0.0
+        self.outages = 0
+        """Outages of the provider up to the job's last error."""
         self.since = 0.0
         """When the attempt under way began, on the runner's clock."""
         self.started_at = now()
@@ -105,7 +115,14 @@ def failed_of(rules: RunRules, flight: Flight, key: str, error: JobError) -> Fai
 
 def now() -> str:
     """The present in UTC, ISO 8601 with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{second_text(seconds)}.{milliseconds:03d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def second_text(seconds: int) -> str:
+    """A second of the epoch in UTC; kept, because every job of it asks twice."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def parsed(text: str) -> object:
@@ -114,3 +131,53 @@ def parsed(text: str) -> object:
         return json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         return None
+
+
+class Refusals:
+    """Refusals that are kept back while no job is answered.
+
+    Ten of one kind say that the fault is not in the jobs: then they are left, not failed.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[Failed] = []
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, failed: Failed) -> RunError | None:
+        """Keep one more; the error that ends the run when it is the tenth of its kind."""
+        self._kept.append(failed)
+        kinds = Counter((each.failure.code, each.failure.http_status) for each in self._kept)
+        if max(kinds.values()) < SAME_REFUSALS:
+            return None
+        self._kept.clear()
+        return hopeless(failed.failure)
+
+    def take(self) -> list[Failed]:
+        """Those that were kept; none are kept any more."""
+        kept, self._kept = self._kept, []
+        return kept
+
+
+def hopeless(failure: Failure) -> RunError:
+    """The end of a run in which every request fails in one way."""
+    if failure.code == "internal":
+        return RunError(f"every job meets the same bug: {failure.message}")
+    return Halt(f"every request is refused the same way: {failure.message}")
+
+
+def away_words(error: JobError, asked: float, silent: float) -> str:
+    """Why the run waits no longer, and when to try again if the provider said so."""
+    words = f"no answer for {silent / 60:.0f} min" if silent >= 60 else "the provider is away"
+    if asked:
+        at = datetime.now().astimezone() + timedelta(seconds=asked)
+        words = f"the provider asks to wait until {at:%Y-%m-%d %H:%M}"
+    return f"{words}: {error}"
+
+
+def not_empty(reply: Reply) -> Reply:
+    """The reply; raises `Retryable` when it holds no text, because that is no answer."""
+    if not reply.text.strip():
+        raise Retryable("the answer was empty", "empty_output", 200)
+    return reply

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .keys import job_key
 from .media.load import ImageRules
-from .media.request import current_digests
-from .models import Job
+from .media.request import body_images, current_digests
+from .models import Job, Text
 from .results.index import FailedIndex, FailureHead, Index
 from .results.records import key_bits
 from .sources.entries import Entry, Problem, Source
@@ -23,6 +24,9 @@ RetryFailed = Literal["all", "transient", "none"]
 
 SHOWN_PROBLEMS = 20
 """Problems kept with their words; the rest are counted."""
+
+SHOWN_RIVALS = 5
+"""Ids that stand twice whose other line is looked up."""
 
 CHARACTERS_A_TOKEN = 4
 """A rule of thumb for English; every estimate made with it is called one."""
@@ -132,15 +136,38 @@ class Planner:
                         self._sort(entry.job, entry.address, keys, todo, limit)
             plan.passed_over += source.passed_over
         plan.orphans = len(self._index) - self._matched
+        if not self._keep_bad:
+            await self._name_rivals(sources)
         return plan
+
+    async def _name_rivals(self, sources: Sequence[Source]) -> None:
+        """Say of the first ids that stand twice where they stand first.
+
+        Takes one more walk over the sources, which is made only when nothing will be run.
+        """
+        doubled = [at for at, bad in enumerate(self._plan.bad) if bad.problem.taken][:SHOWN_RIVALS]
+        wanted = {self._plan.bad[at].problem.taken for at in doubled}
+        places: dict[str, str] = {}
+        ids = Ids()
+        for source in sources if wanted else ():
+            async for entries in source.entries(ids):
+                for entry in entries:
+                    if entry.job is not None and entry.job.id in wanted:
+                        places[entry.job.id] = f"{source.name}:{entry.number}"
+        for at in doubled:
+            bad = self._plan.bad[at]
+            words = f"{bad.problem.message} ({places.get(bad.problem.taken, 'elsewhere')})"
+            self._plan.bad[at] = replace(bad, problem=bad.problem._replace(message=words))
 
     async def _image_keys(self, entries: Sequence[Entry]) -> dict[str, str]:
         """The present keys of the jobs with images that have a result or a failure, by id.
 
         Files are looked at in a thread, because disks may be slow.
         """
+        if self._rules.fresh or self._rules.ids_only or not (self._index or self._failed):
+            return {}
         jobs = [e.job for e in entries if e.job and e.job.images and self._known(e.job.id)]
-        if not jobs or self._rules.fresh or self._rules.ids_only:
+        if not jobs:
             return {}
         return await asyncio.to_thread(lambda: {job.id: self._image_key(job) for job in jobs})
 
@@ -149,12 +176,22 @@ class Planner:
         return self._index.key_bits(name) is not None or self._failed.get(name) is not None
 
     def _image_key(self, job: Job) -> str:
-        """The key of a job with images, from the recorded hashes where they still hold."""
+        """The key of a job with images, from the recorded hashes where they still hold.
+
+        The hash of an answered image that cannot be read now holds too: a disk that is not mounted
+        shall not make anybody pay for all its images again.
+        """
         answered = self._index.key_bits(job.id) is not None
         recorded = self._index.row(job.id).media if answered else ()
-        return self._key(job, current_digests(job, recorded, self._rules.images))
+        known = {media.path: media.sha256 for media in recorded}
+        present = current_digests(job, recorded, self._rules.images)
+        digests = [
+            known.get(image.source, digest) if digest.startswith("!") else digest
+            for image, digest in zip(job.images, present, strict=True)
+        ]
+        return self._key(job, digests)
 
-    def _key(self, job: Job, digests: tuple[str, ...]) -> str:
+    def _key(self, job: Job, digests: Sequence[str]) -> str:
         """The key of a job as this run would ask it."""
         return job_key(job, self._rules.provider, self._rules.model_of(job.model), digests)
 
@@ -210,17 +247,23 @@ class Planner:
 
     def _measure(self, job: Job) -> None:
         """Add a job to the estimate."""
+        plan = self._plan
         for message in job.messages:
             if isinstance(message.content, str):
-                self._plan.characters += len(message.content)
+                plan.characters += len(message.content)
             else:
-                self._plan.characters += sum(len(getattr(p, "text", "")) for p in message.content)
-        self._plan.images += len(job.images)
+                plan.characters += sum(len(p.text) for p in message.content if isinstance(p, Text))
+        plan.images += len(job.images)
+        if job.body is not None:
+            plan.characters += text_size(job.body.get("messages"))
+            plan.images += sum(1 for _ in body_images(job.body))
 
     def _bad(self, source: Source, entry: Entry, problem: Problem | None) -> None:
         """Keep a line that cannot run: all of them for a run that goes on without them."""
         assert problem is not None
         self._plan.bad_count += 1
+        if entry.job is not None and self._index.key_bits(entry.job.id) is not None:
+            self._matched += 1
         recorded = self._failed.get(problem.id)
         if recorded is not None:
             self._plan.bad_recorded[recorded.code] += 1
@@ -228,3 +271,12 @@ class Planner:
             fields = entry.job.fields if entry.job else {}
             code: Literal["bad_job", "unsupported"] = "unsupported" if entry.job else "bad_job"
             self._plan.bad.append(BadEntry(source.name, entry.number, problem, fields, code))
+
+
+def text_size(value: Any) -> int:
+    """Characters of the texts in some JSON, less images."""
+    if isinstance(value, str):
+        return 0 if value.startswith("data:") else len(value)
+    if isinstance(value, dict):
+        value = value.values()
+    return sum(map(text_size, value)) if isinstance(value, Iterable) else 0

@@ -28,7 +28,7 @@ class RetryPolicy(Struct, frozen=True):
     first_wait: float = 1.0
     longest_wait: float = 60.0
     patience: float = 7200.0
-    """Bound of the whole job, however often it was asked to slow down."""
+    """Bound of the time since the first error, however often the job was asked to slow down."""
 
     def wait(self, failures: int, error: Retryable) -> float:
         """Seconds before the next attempt after that many failures.
@@ -41,7 +41,8 @@ class RetryPolicy(Struct, frozen=True):
         if error.retry_after is not None:
             asked = min(error.retry_after, LONGEST_ASKED)
             return asked + random.uniform(0.0, 1.0 + asked / 10)
-        return random.uniform(0.0, min(self.longest_wait, self.first_wait * 2.0 ** (failures - 1)))
+        wait = self.first_wait * 2.0 ** min(failures - 1, 60)
+        return random.uniform(0.0, min(self.longest_wait, wait))
 
 
 async def with_retries(
@@ -59,11 +60,11 @@ async def with_retries(
     """
     # tenacity costs 40 µs even on success, so it is entered with the first error only. The policy
     # object is made anew for each call: a shared one mixes up the state of concurrent calls.
-    started = clock()
     try:
         return await attempt()
     except Retryable as error:
         first: list[Retryable] = [error]
+    since: float | None = None
     spent = 0
 
     async def again() -> Answer:
@@ -72,13 +73,14 @@ async def with_retries(
         return await attempt()
 
     def over(state: tenacity.RetryCallState) -> bool:
-        nonlocal spent
+        nonlocal spent, since
         error = error_of(state)
         if isinstance(error, Outage):
-            spent = 0
+            spent, since = 0, None
             return False
+        since = clock() if since is None else since
         spent += not isinstance(error, RateLimited)
-        return spent > policy.retries or clock() - started > policy.patience
+        return spent > policy.retries or clock() - since > policy.patience
 
     def wait(state: tenacity.RetryCallState) -> float:
         return policy.wait(spent, error_of(state))

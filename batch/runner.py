@@ -6,10 +6,8 @@ import asyncio
 import logging
 import os
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
 from typing import Protocol
 
 from .errors import (
@@ -24,19 +22,16 @@ from .errors import (
     Retryable,
     RunError,
 )
-from .events import Observer, Paused, Retrying, Stopping
+from .events import Event, Observer, Paused, Retrying, Stopping
 from .keys import job_key
 from .limits import Concurrency, Held, Lane
-from .media.request import Loaded, load
+from .media.request import Loaded, body_images, load
 from .models import Failed, Job, Reply, Request, Result
-from .outcomes import Flight, RunRules, failed_of, result_of
+from .outcomes import Flight, Refusals, RunRules, away_words, failed_of, not_empty, result_of
 from .retry import with_retries
 from .tally import Tally
 
 log = logging.getLogger(__name__)
-
-SAME_REFUSALS = 10
-"""Refusals of one kind, with no answer yet, after which the run stops."""
 
 ABSENCE = frozenset({"connection", "timeout", "server_error"})
 """Failures that may mean that the provider is away."""
@@ -100,27 +95,35 @@ class Runner:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._window = Concurrency(rules.window)
-        self._held = Held(rules.held_bytes)
+        self._loading = Concurrency(LOAD_THREADS)
+        self.held = Held(rules.held_bytes)
         self._threads = ThreadPoolExecutor(LOAD_THREADS, "load")
-        self._refusals: list[Failed] = []
+        self._refusals = Refusals()
 
     async def run(self, jobs: AsyncIterator[Job]) -> None:
         """Do every job, or those that start before `stop`. Raises only what is a bug of ours."""
         try:
             async with asyncio.TaskGroup() as group:
-                async for job in jobs:
-                    await self._window.acquire()
-                    if self.stopping:
-                        break
-                    task = group.create_task(self._settle(job))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._leave)
+                await self._admit(jobs, group)
         finally:
             self._threads.shutdown(wait=False, cancel_futures=True)
             try:
                 self._record_refusals()
             except OutputError as error:
                 self.stop_for(error)
+
+    async def _admit(self, jobs: AsyncIterator[Job], group: asyncio.TaskGroup) -> None:
+        """Start the jobs, each when the window has room, until the last one or `stop`."""
+        try:
+            async for job in jobs:
+                await self._window.acquire()
+                if self.stopping:
+                    break
+                task = group.create_task(self._settle(job))
+                self._tasks.add(task)
+                task.add_done_callback(self._leave)
+        except OSError as error:
+            self.stop_for(RunError(f"the jobs cannot be read any further: {error}"))
 
     def _leave(self, task: asyncio.Task[None]) -> None:
         """Free the place of a job that ended in any way."""
@@ -133,19 +136,38 @@ class Runner:
             return
         self.stopping = reason
         self.ended_by = error
-        self._observer(Stopping(reason, len(self.in_flight)))
-        spared = {*self.in_flight, asyncio.current_task()}
-        for task in self._tasks - spared:
+        current = asyncio.current_task()
+        self._tell(Stopping(reason, len(self.in_flight.keys() - {current})))
+        for task in self._tasks - {*self.in_flight, current}:
             task.cancel()
 
     def abandon(self) -> None:
-        """Drop what is in flight: the requests may have been paid, their jobs are left."""
+        """Drop what is in flight: the requests may have been paid, their jobs are left.
+
+        An answer that came is still saved.
+        """
+        self.stop("abandoned")
         for task in list(self._tasks):
-            task.cancel()
+            flight = self.in_flight.get(task)
+            if flight is None or not flight.answered:
+                task.cancel()
 
     def stop_for(self, error: RunError) -> None:
-        """Stop because of an error that is not of one job."""
+        """Stop because of an error that is not of one job.
+
+        That answers cannot be saved is told in any case, also when the run is stopping already.
+        """
+        if self.stopping and isinstance(error, OutputError):
+            self.ended_by = error
+            if str(error) not in self.stopping:
+                self.stopping += f"; {error}"
+        elif isinstance(error, Halt):
+            self._refusals.take()  # no job is failed while nothing shows that it is at fault
         self.stop(str(error), error)
+
+    def _tell(self, event: Event) -> None:
+        """Tell the observer in a moment: how it fares with an event is nothing to the jobs."""
+        asyncio.get_running_loop().call_soon(self._observer, event)
 
     async def _settle(self, job: Job) -> None:
         """Do one job and record what came of it; an answered one is in flight until it is saved."""
@@ -156,7 +178,8 @@ class Runner:
                 self._records.append(outcome)
                 await self._records.settled()
                 self.tally.count(outcome)
-                self._record_refusals()
+                if self._refusals:
+                    self._record_refusals()
             elif outcome.failure.retryable or not self._withholds(outcome):
                 self.record_failed(outcome)
         except Left:
@@ -171,14 +194,11 @@ class Runner:
         job = flight.job
         model = self._rules.model_of(job.model)
         key = ""
-        held = 0
+        loaded: Loaded | None = None
         try:
             loaded = await self._load(job, model)
             key = job_key(job, self._rules.provider, model, loaded.digests)
-            request = loaded.ready()
-            held = loaded.size
-            self._held.add(held)
-            reply = await self.call(flight, request)
+            reply = await self.call(flight, loaded.ready())
             return result_of(self._rules, flight, key, loaded, reply)
         except JobError as error:
             return failed_of(self._rules, flight, key, error)
@@ -189,20 +209,22 @@ class Runner:
             words = f"{type(error).__name__}: {error}"
             return failed_of(self._rules, flight, key, Rejected(words[:500], "internal"))
         finally:
-            self._held.add(-held)
+            if loaded is not None and loaded.digests:
+                self.held.add(-loaded.size)
 
     async def call(self, flight: Flight, request: Request) -> Reply:
         """The answer to a request, tried again as the policy says."""
 
         def notice(wait: float, error: Retryable) -> None:
+            self._go_on()
             self.tally.retries += 1
-            self._observer(Retrying(flight.job.id, flight.attempts, wait, str(error)))
+            self._tell(Retrying(flight.job.id, flight.attempts, wait, str(error)))
 
         return await with_retries(
             lambda: self.attempt(flight, request),
             self._rules.retry,
             notice,
-            self._pause,
+            asyncio.sleep,
             self._clock,
         )
 
@@ -210,7 +232,6 @@ class Runner:
         """One request through the lane."""
         await self.lane.acquire()
         task = running_task()
-        answered = False
         try:
             self._go_on()
             flight.attempts += 1
@@ -218,78 +239,94 @@ class Runner:
             self.in_flight[task] = flight
             reply = not_empty(await self._completer.complete(request))
         except JobError as error:
-            felt = self._feel(error)
+            felt = self._feel(flight, error)
             if felt is error:
                 raise
             raise felt from error
         else:
-            answered = True
+            flight.answered = True
             self.lane.succeeded()
             return reply
         finally:
-            if not answered:
+            if not flight.answered:
                 self.in_flight.pop(task, None)
             flight.latency = self._clock() - flight.since
             self.lane.release()
 
-    def _feel(self, error: JobError) -> JobError:
+    def _feel(self, flight: Flight, error: JobError) -> JobError:
         """Let the lane feel what came instead of an answer; what the job is to make of it.
 
         Raises `Away` when the provider stays away longer than the run is willing to wait.
         """
-        asked = 0.0
+        if not isinstance(error, Retryable):
+            self.lane.answered()
+            return error
+        pause = 0.0
         if isinstance(error, RateLimited):
-            asked = error.retry_after or 0.0
             pause = self.lane.limited(error.retry_after)
-        elif isinstance(error, Retryable) and error.code in ABSENCE:
+        elif error.code in ABSENCE:
             pause = self.lane.troubled()
         else:
             self.lane.answered()
-            return error
-        is_away = self.lane.breaker.is_open
-        waited = is_away or isinstance(error, RateLimited)
-        if waited and self.lane.unanswered_for() + asked >= self._rules.max_outage:
-            raise Away(away_words(error, asked)) from error
+        self._wait_or_leave(error)
         if pause:
-            self._observer(Paused(pause, str(error)))
-        return Outage(str(error), error.code, error.http_status) if is_away else error
+            self._tell(Paused(pause, str(error)))
+        if self._was_away(flight):
+            return Outage(str(error), error.code, error.http_status)
+        return error
+
+    def _wait_or_leave(self, error: Retryable) -> None:
+        """Raise `Away` when the wait that lies ahead is longer than the run may wait."""
+        asked = error.retry_after or 0.0
+        silent = self.lane.unanswered_for()
+        waits = self.lane.breaker.is_open or asked or isinstance(error, RateLimited)
+        if waits and silent + asked >= self._rules.max_outage:
+            raise Away(away_words(error, asked, silent)) from error
+
+    def _was_away(self, flight: Flight) -> bool:
+        """Whether the provider is away or was so since the job's last error.
+
+        Then the job's attempts start anew: those that were spent are given back.
+        """
+        breaker = self.lane.breaker
+        met, flight.outages = flight.outages, breaker.openings
+        return breaker.is_open or (flight.attempts > 1 and met != flight.outages)
 
     def _go_on(self) -> None:
         """Raise `Left` when the run is stopping."""
         if self.stopping:
             raise Left
 
-    async def _pause(self, seconds: float) -> None:
-        """Wait before another attempt; a stopping run waits for nothing."""
-        self._go_on()
-        await asyncio.sleep(seconds)
-
     async def _load(self, job: Job, model: str) -> Loaded:
-        """Load a job: its images in a thread, and no image while too many bytes are held."""
-        if not job.images:
+        """Load a job: its images in a thread, and no image while too many bytes are held.
+
+        A place among those that load is taken before the bytes are looked at: else all jobs of
+        the window would find room at once, while nothing is loaded yet.
+        """
+        if not has_images(job):
             return load(job, model, self._rules.load)
-        await self._held.room()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, load, job, model, self._rules.load)
+        await self._loading.acquire()
+        try:
+            await self.held.room()
+            loop = asyncio.get_running_loop()
+            loaded = await loop.run_in_executor(self._threads, load, job, model, self._rules.load)
+            self.held.add(loaded.size)
+            return loaded
+        finally:
+            self._loading.release()
 
     def _withholds(self, failed: Failed) -> bool:
-        """Whether a refusal is kept back, because no job was answered yet.
-
-        Ten of one kind say that the fault is not in the jobs: then they are left, not failed.
-        """
+        """Whether a refusal is kept back, because no job was answered yet."""
         if self._rules.in_process or self.tally.answered or not failed.failure.attempts:
             return False
-        self._refusals.append(failed)
-        kinds = Counter((each.failure.code, each.failure.http_status) for each in self._refusals)
-        if max(kinds.values()) >= SAME_REFUSALS:
-            self._refusals.clear()
-            self.stop_for(Halt(f"every request is refused the same way: {failed.failure.message}"))
+        end = self._refusals.keep(failed)
+        if end is not None:
+            self.stop_for(end)
         return True
 
     def _record_refusals(self) -> None:
         """Record the refusals that were kept back: they were the jobs' own."""
-        refusals, self._refusals = self._refusals, []
-        for failed in refusals:
+        for failed in self._refusals.take():
             self.record_failed(failed)
 
     def record_failed(self, failed: Failed) -> None:
@@ -305,16 +342,6 @@ def running_task() -> asyncio.Task[None]:
     return task
 
 
-def away_words(error: JobError, asked: float) -> str:
-    """Why the run waits no longer, and when to try again if the provider said so."""
-    if not asked:
-        return f"the provider is away: {error}"
-    at = datetime.now().astimezone() + timedelta(seconds=asked)
-    return f"the provider asks to wait until {at:%Y-%m-%d %H:%M} ({error})"
-
-
-def not_empty(reply: Reply) -> Reply:
-    """The reply; raises `Retryable` when it holds no text, because that is no answer."""
-    if not reply.text.strip():
-        raise Retryable("the answer was empty", "empty_output", 200)
-    return reply
+def has_images(job: Job) -> bool:
+    """Whether loading the job reads files or decodes pictures."""
+    return bool(job.images) or (job.body is not None and any(body_images(job.body)))

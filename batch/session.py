@@ -11,9 +11,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from .errors import Locked, OutputError, RunError
-from .events import Observer, Planned, Repaired
+from .events import Observer, Planned, Repaired, Waiting
+from .limits import Clock
 from .models import Failed, Failure, Job
 from .outcomes import now
 from .plan import BadEntry
@@ -23,7 +25,7 @@ from .results.index import Index
 from .results.journal import Journal
 from .results.lock import Lock
 from .results.paths import Paths, check_output
-from .results.repair import repair_tail, set_aside
+from .results.repair import clean_up, repair_tails, set_aside
 from .results.state import RunState, write_state
 from .results.stream import Stream
 from .runner import Runner
@@ -34,9 +36,9 @@ from .settings import (
     make_lane,
     make_provider,
     run_rules,
-    spool_stream,
 )
 from .sources.entries import Source
+from .sources.spool import spool_stream
 from .summary import Recorder, Summary
 from .survey import Survey, open_sources, refuse_bad_lines, survey
 
@@ -55,14 +57,21 @@ class Session:
     `glance` is shown the state a few times a second. `interrupt` may be called at any moment.
     """
 
-    def __init__(self, settings: Settings, observer: Observer, glance: Glance) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        observer: Observer,
+        glance: Glance,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._observer = observer
         self._glance = glance
+        self._clock = clock
         self._paths = None if settings.streams else settings.paths()
         self._provider = make_provider(settings)
         self._rules = run_rules(self._provider, settings)
-        self._recorder = Recorder(settings, self._rules)
+        self._recorder = Recorder(settings, self._rules, clock)
         self._signal_code = 0
 
     @property
@@ -98,8 +107,9 @@ class Session:
         connection = make_connection(self._provider, self._settings)
         async with AsyncExitStack() as stack:
             try:
-                lock = self._lock(stack)
-                sources = await open_sources(self._settings, stack, self._spools(stack))
+                lock = await self._lock(stack)
+                spools = await self._spools(stack)
+                sources = await open_sources(self._settings, stack, spools)
                 found = await self._planned(lock, sources)
             except Locked:
                 if self._settings.if_locked != "skip":
@@ -109,7 +119,7 @@ class Session:
             await self._work(connection, sources)
             return self._sum_up(found, sources)
 
-    def _lock(self, stack: AsyncExitStack) -> Lock | None:
+    async def _lock(self, stack: AsyncExitStack) -> Lock | None:
         """The lock, taken at once when an earlier run left its file.
 
         Where there is none nobody else can be running, and a job file that turns out to be bad
@@ -120,8 +130,22 @@ class Session:
         lock = Lock(self._paths.lock)
         stack.callback(lock.release)
         if self._paths.lock.exists() or any(map(is_stream, self._settings.sources)):
-            lock.acquire(wait=self._settings.if_locked == "wait")
+            await self._take(lock)
         return lock
+
+    async def _take(self, lock: Lock) -> None:
+        """Take the lock, or wait for it in such a way that a signal ends the waiting."""
+        told = False
+        while True:
+            try:
+                return lock.acquire(whoami())
+            except Locked as error:
+                if self._settings.if_locked != "wait":
+                    raise
+                if not told:
+                    self._observer(Waiting(str(error)))
+                told = True
+            await asyncio.sleep(TICK)
 
     async def _planned(self, lock: Lock | None, sources: Sequence[Source]) -> Survey:
         """What is to do, found under the lock; raises `UsageError` for lines that cannot run."""
@@ -131,14 +155,14 @@ class Session:
         if lock is None or self._paths is None:
             return found
         if not lock.held:
-            lock.acquire(wait=self._settings.if_locked == "wait")
-            if self._paths.results.exists():  # another run came and went meanwhile
+            await self._take(lock)
+            if self._paths.results.exists() or self._paths.failed.exists():
+                # Another run may have come and gone meanwhile.
                 found = await survey(self._settings, self._provider, self._paths, sources)
-        facts = {"pid": os.getpid(), "host": socket.gethostname(), "started_at": now()}
-        lock.tell(facts | self._settings.deciding())
+        lock.tell(whoami() | self._settings.deciding())
         return found
 
-    def _spools(self, stack: AsyncExitStack) -> list[Path | None]:
+    async def _spools(self, stack: AsyncExitStack) -> list[Path | None]:
         """Streams copied to files, so that they can be read twice and resumed."""
         spools: list[Path | None] = []
         for source in self._settings.sources:
@@ -149,7 +173,7 @@ class Session:
                     spool = Path(folder) / "stdin.jsonl"
                 else:
                     spool = self._paths.spool
-                spool_stream(source, spool)
+                await spool_stream(source, spool)
             spools.append(spool)
         return spools
 
@@ -159,19 +183,24 @@ class Session:
         todo = sum(map(len, plan.todo))
         self._observer(Planned(plan.jobs, plan.done, plan.changed, plan.retried, todo))
         if self._paths is not None:
-            await asyncio.to_thread(self._mend, self._paths, found)
+            await in_thread(self._mend, self._paths, found)
 
     def _mend(self, paths: Paths, found: Survey) -> None:
-        """Repair, supersede, and take out of the failed file what this run settles; blocks."""
+        """Clean up and repair after earlier runs, supersede, forget settled failures; blocks."""
         index = found.index
-        torn = repair_tail(paths)
-        if torn:
-            index = Index.scan(paths.results)
-        if torn or index.damaged:
-            self._observer(Repaired(len(index.damaged) + torn, str(paths.torn)))
-        set_aside(paths, index, found.plan.superseded)
-        bad = {hash(entry.problem.id) for entry in found.plan.bad}
-        forget_failures(paths.failed, found.plan.settled | bad)
+        try:
+            clean_up(paths)
+            torn = repair_tails(paths)
+            if torn:
+                index = Index.scan(paths.results)
+            if torn or index.damaged:
+                self._observer(Repaired(len(index.damaged) + torn, str(paths.torn)))
+            set_aside(paths, index, found.plan.superseded)
+            bad = {hash(entry.problem.id) for entry in found.plan.bad}
+            forget_failures(paths, index.answered(found.plan.settled) | bad)
+        except OSError as error:
+            words = f"cannot repair the files of an earlier run in {paths.results.parent}"
+            raise OutputError(f"{words}: {error.strerror}") from error
 
     async def _work(self, connection: Connection, sources: Sequence[Source]) -> None:
         """Run the jobs to do; the journal closes last, whatever happens."""
@@ -183,8 +212,8 @@ class Session:
             each = self._settings.sync == "each"
             records = Journal(self._paths, self._stop_for, sync_each=each)
         completer = self._provider.connect(connection)
-        lane = make_lane(self._settings, time.monotonic, asyncio.sleep)
-        runner = Runner(self._rules, completer, records, lane, self._observer)
+        lane = make_lane(self._settings, self._clock, asyncio.sleep)
+        runner = Runner(self._rules, completer, records, lane, self._observer, self._clock)
         self._recorder.runner = runner
         heart = asyncio.create_task(self._beat())
         try:
@@ -193,11 +222,18 @@ class Session:
             await runner.run(self._jobs(sources))
         finally:
             heart.cancel()
-            await completer.close()
+            await asyncio.wait([heart])
             try:
-                await records.close()
-            except OutputError as error:
-                self._stop_for(error)
+                await completer.close()
+            finally:
+                await self._close(records)
+
+    async def _close(self, records: Journal | Stream) -> None:
+        """Close the journal, whatever else happens; what it could not save ends the run with 74."""
+        try:
+            await records.close()
+        except OutputError as error:
+            self._stop_for(error)
 
     async def _jobs(self, sources: Sequence[Source]) -> AsyncIterator[Job]:
         """The jobs to do, source after source."""
@@ -215,10 +251,11 @@ class Session:
         written = float("-inf")
         while True:
             state = self._recorder.state()
-            self._glance(state)
-            if time.monotonic() - written >= HEARTBEAT:
-                written = time.monotonic()
-                await asyncio.to_thread(self._write, state)
+            # Soon rather than now, so that a view that fails does not end the heartbeat.
+            asyncio.get_running_loop().call_soon(self._glance, state)
+            if self._clock() - written >= HEARTBEAT:
+                written = self._clock()
+                await in_thread(self._write, state)
             await asyncio.sleep(TICK)
 
     def _write(self, state: RunState) -> None:
@@ -247,13 +284,21 @@ class Session:
 
     def _summary(self, exit_code: int, *, skipped: bool = False) -> Summary:
         """The numbers so far with the code that the process ends with."""
-        left = self._recorder.state().left
-        reason = self._runner.stopping if self._runner else ""
-        if not reason and left:
-            reason = "limit" if self._settings.limit is not None else "jobs left"
+        reason = self._reason()
         state = self._recorder.state("stopped" if reason else "finished", reason, exit_code)
-        seconds = time.monotonic() - self._recorder.started
+        seconds = self._clock() - self._recorder.started
         return Summary(state, exit_code, self._settings, seconds, skipped=skipped)
+
+    def _reason(self) -> str:
+        """Why the run ended before every job was settled; empty when none is left."""
+        runner, limit = self._runner, self._settings.limit
+        if runner is not None and runner.ended_by is not None:
+            return runner.stopping
+        if not self._recorder.state().left:
+            return ""
+        if runner is not None and runner.stopping:
+            return runner.stopping
+        return "the source changed during the run" if limit is None else f"--limit {limit}"
 
     def _exit_code(self) -> int:
         """The code of CONTRACT section 6."""
@@ -266,6 +311,25 @@ class Session:
         if self._settings.limit is not None:
             return 1 if runner is not None and runner.tally.failed else 0
         return 1 if state.failed or state.left else 0
+
+
+def whoami() -> dict[str, Any]:
+    """Who holds the lock, for those who find it taken."""
+    return {"pid": os.getpid(), "host": socket.gethostname(), "started_at": now()}
+
+
+async def in_thread(function: Callable[..., None], *args: Any) -> None:
+    """Call a function in a thread; when cancelled, wait for its end.
+
+    A thread goes on when its task is cancelled, and what it writes must not come after what is
+    written next, by this run or by another that got the lock.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(function, *args))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 def bad_line(entry: BadEntry, run_id: str) -> Failed:

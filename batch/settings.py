@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from .credentials import check_address, find_key
+from .credentials import check_address, check_proxy, find_key, is_local
 from .errors import Halt, UsageError
 from .limits import Clock, Lane, Sleep
 from .media.load import ImageRules
@@ -70,8 +69,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_held_bytes: int = 256 * MIB
     grace: float = 30.0
     price: Price | None = None
+    program: str = "overnight"
+    """How the program was called, for the words that tell what to type next."""
     command: str = "overnight run"
-    """What was typed, for the words that tell what to type next."""
+    """What to type to go on."""
 
     @property
     def streams(self) -> bool:
@@ -79,34 +80,54 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.output == "-"
 
     def paths(self) -> Paths:
-        """The files of this run's output; raises `UsageError` when it must be named."""
+        """The files of this run's output.
+
+        Raises `UsageError` when it must be named, and when its name is that of a source.
+        """
         if self.output is not None:
-            return Paths.beside(Path(self.output).absolute())
+            results = Path(self.output).absolute()
+            for name in self.sources:
+                if results.is_file() and name != "-" and is_same(Path(name), results):
+                    raise UsageError(f"-o {self.output} is the source itself: name another file")
+            return Paths.beside(results)
         if len(self.sources) > 1:
             raise UsageError("several sources have no results file of their own: give -o FILE")
         if is_stream(self.sources[0]):
-            raise UsageError("stdin has no results file of its own: give -o FILE, or -o -")
+            raise UsageError("a stream has no results file of its own: give -o FILE, or -o -")
         return Paths.beside(default_results(Path(self.sources[0])))
 
     def deciding(self) -> dict[str, Any]:
-        """The options that decide answers, for those who compare keys later."""
+        """The options that decide answers and the command, for those who look at the run later.
+
+        Folders are absolute, because who looks may stand in another one.
+        """
+        root = self.root or ("." if any(map(is_stream, self.sources)) else None)
         return {
             "provider": self.provider,
-            "root": self.root,
+            "root": root and str(Path(root).absolute()),
             "flags": self.flags,
             "ambient": self.ambient,
+            "command": self.command,
         }
 
 
 def is_stream(source: str) -> bool:
     """Whether a source can be read only once: stdin, a FIFO, a process substitution."""
-    if source == "-":
+    if source in ("-", "/dev/stdin"):
         return True
     try:
         mode = Path(source).stat().st_mode
     except OSError:
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def is_same(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
 
 
 def open_source(name: str, settings: Settings, spool: Path | None = None) -> Source:
@@ -122,8 +143,6 @@ def open_source(name: str, settings: Settings, spool: Path | None = None) -> Sou
         raise UsageError(f"--root {settings.root} is no folder")
     ambient = settings.ambient
     if is_folder:
-        if not os.path.realpath(path).startswith(root.rstrip("/")):
-            raise UsageError(f"{name} is not inside --root {settings.root}")
         ambient = folder_prompt(settings)
         return FolderSource(
             name, Path(os.path.realpath(path)), LineParser(root, settings.flags, ambient)
@@ -142,19 +161,6 @@ def folder_prompt(settings: Settings) -> dict[str, Any]:
     if not find_provider(settings.provider).in_process:
         raise UsageError("a folder of images needs a prompt: give -p TEXT")
     return {**settings.ambient, "prompt": FOLDER_PROMPT}
-
-
-def spool_stream(source: str, spool: Path) -> None:
-    """Copy a stream to a file, so that the run can be resumed from it."""
-    part = spool.with_name(f".{spool.name}.part")
-    with (
-        open(0 if source == "-" else source, "rb", closefd=source != "-") as stream,
-        open(part, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file,
-    ):
-        shutil.copyfileobj(stream, file, MIB)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(spool)
 
 
 def make_provider(settings: Settings) -> AsyncGeneratorProvider:
@@ -177,13 +183,15 @@ def make_connection(provider: AsyncGeneratorProvider, settings: Settings) -> Con
     if provider.needs_auth and not key and not settings.base_url:
         variable = f"{settings.provider.upper()}_API_KEY"
         raise Halt(f"{settings.provider} needs a key: give --key-file FILE or set {variable}")
+    check_proxy(settings.proxy, base_url, has_key=bool(key))
     return Connection(
         base_url=base_url,
         key=key,
         timeout=settings.timeout,
         concurrency=settings.concurrency,
         max_response_bytes=settings.max_response_bytes,
-        proxy=settings.proxy,
+        # What goes to this machine has no business in a proxy that the environment names.
+        proxy="" if settings.proxy is None and is_local(base_url) else settings.proxy,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from . import __version__
+from .limits import Clock
 from .outcomes import RunRules, now
 from .plan import Plan
 from .results.state import OldestInFlight, RunState
@@ -41,10 +42,11 @@ class Summary(Struct, frozen=True):
 class Recorder:
     """Tells the state of one run at any moment."""
 
-    def __init__(self, settings: Settings, rules: RunRules) -> None:
+    def __init__(self, settings: Settings, rules: RunRules, clock: Clock = time.monotonic) -> None:
         self.plan = Plan()
         self.runner: Runner | None = None
-        self.started = time.monotonic()
+        self.started = clock()
+        self._clock = clock
         self.started_at = now()
         self._settings = settings
         self._rules = rules
@@ -61,7 +63,7 @@ class Recorder:
         answered = tally.answered if tally else 0
         failures = plan.kept + (tally.failures if tally else plan.kept.__class__())
         failed = failures.total()
-        elapsed = max(time.monotonic() - self.started, 1e-9)
+        elapsed = max(self._clock() - self.started, 1e-9)
         return RunState(
             run_id=self._rules.run_id,
             version=__version__,
@@ -89,7 +91,7 @@ class Recorder:
             latency_p50_s=tally.latencies.percentile(0.5) if tally else None,
             latency_p95_s=tally.latencies.percentile(0.95) if tally else None,
             in_flight=len(runner.in_flight) if runner else 0,
-            oldest_in_flight=oldest(runner) if runner else None,
+            oldest_in_flight=oldest(runner, self._clock()) if runner else None,
             failures=dict(failures),
         )
 
@@ -99,10 +101,10 @@ class Recorder:
         return str(self._settings.flags.get("model") or self._settings.ambient.get("model") or "")
 
 
-def oldest(runner: Runner) -> OldestInFlight | None:
+def oldest(runner: Runner, moment: float) -> OldestInFlight | None:
     """The request that has been in flight longest."""
     flights = list(runner.in_flight.values())
     if not flights:
         return None
     flight = min(flights, key=lambda each: each.since)
-    return OldestInFlight(flight.job.id, round(time.monotonic() - flight.since, 1))
+    return OldestInFlight(flight.job.id, round(moment - flight.since, 1))

@@ -75,6 +75,9 @@ def refuse_bad_lines(plan: Plan) -> None:
     more = plan.bad_count - len(lines)
     if more > 0:
         lines.append(f"… and {more:,} more")
-    count = "1 line" if plan.bad_count == 1 else f"{plan.bad_count:,} lines"
-    lines.append(f"{count} cannot run, nothing was sent (--skip-bad-lines goes on without them)")
+    count, them = ("1 line", "it") if plan.bad_count == 1 else (f"{plan.bad_count:,} lines", "them")
+    lines.append(
+        f"{count} cannot run, so nothing was sent: mend {them}, "
+        f"or add --skip-bad-lines to go on without {them}"
+    )
     raise UsageError("\n".join(lines))

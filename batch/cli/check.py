@@ -10,42 +10,62 @@ from typing import Any
 import click
 import msgspec
 
-from ..errors import UsageError
+from ..errors import Halt, UsageError
 from ..results.paths import check_output
 from ..settings import Settings, is_stream, make_connection, make_provider
 from ..survey import Survey, open_sources, refuse_bad_lines, survey
-from ..views.progress import say
-from ..views.text import codes, count
-from .options import (
-    check_options,
-    job_options,
-    json_option,
-    settings_of,
-    source_options,
-    wire_options,
-)
+from ..views.text import clean, codes, count
+from .given import settings_of
 
 
-@click.command("check")
-@source_options
-@job_options
-@wire_options
-@check_options
-@json_option
-@click.pass_context
-def command(ctx: click.Context, /, **values: Any) -> int:
-    """Validate the whole source and say what a run would do: no network, nothing written.
-
-    Ends with 2 when a line cannot run.
-    """
-    return print_check(settings_of(ctx, values), as_json=values["as_json"])
+def work(ctx: click.Context, values: dict[str, Any]) -> int:
+    """Plan and print."""
+    return print_check(settings_of(ctx, values), values)
 
 
-def print_check(settings: Settings, *, as_json: bool) -> int:
-    """Print the plan; raises `UsageError` for what would keep a run from starting."""
+def print_check(settings: Settings, values: dict[str, Any]) -> int:
+    """Print the plan on stdout; raises `UsageError` for what would keep a run from starting."""
+    missing = missing_key(settings)
     found = asyncio.run(checked(settings))
+    if values["json"]:
+        sys.stdout.buffer.write(msgspec.json.encode(check_facts(settings, found)) + b"\n")
+    elif not values["quiet"]:
+        note = [f"note: {missing}"] if missing else []
+        click.echo(clean("\n".join([*check_lines(settings, found), *note, next_line(settings)])))
+    return 0
+
+
+def missing_key(settings: Settings) -> str:
+    """What a run would say of a key that is not there: a plan can be made without it.
+
+    Raises `UsageError` for an address or a key file that no run would take.
+    """
+    try:
+        make_connection(make_provider(settings), settings)
+    except Halt as error:
+        return str(error)
+    return ""
+
+
+async def checked(settings: Settings) -> Survey:
+    """The survey of a run that would be started so."""
+    if any(map(is_stream, settings.sources)):
+        raise UsageError("a stream can be read only once: save it to a file and check that")
+    paths = None if settings.streams else settings.paths()
+    if paths is not None:
+        check_output(paths.results)
+    async with AsyncExitStack() as stack:
+        sources = await open_sources(settings, stack)
+        found = await survey(settings, make_provider(settings), paths, sources)
+    if not settings.skip_bad_lines:
+        refuse_bad_lines(found.plan)
+    return found
+
+
+def check_facts(settings: Settings, found: Survey) -> dict[str, Any]:
+    """The plan as numbers."""
     plan = found.plan
-    facts = {
+    return {
         "jobs": plan.jobs,
         "new": plan.new,
         "changed": plan.changed,
@@ -59,28 +79,6 @@ def print_check(settings: Settings, *, as_json: bool) -> int:
         "estimated_input_tokens": plan.tokens,
         "estimated_cost_usd": plan.tokens * settings.price.input / 1e6 if settings.price else None,
     }
-    if as_json:
-        sys.stdout.buffer.write(msgspec.json.encode(facts) + b"\n")
-        return 0
-    say("\n".join(check_lines(settings, found)))
-    return 0
-
-
-async def checked(settings: Settings) -> Survey:
-    """The survey of a run that would be started so."""
-    if any(map(is_stream, settings.sources)):
-        raise UsageError("stdin can be read only once: check a file")
-    paths = None if settings.streams else settings.paths()
-    if paths is not None:
-        check_output(paths.results)
-    provider = make_provider(settings)
-    make_connection(provider, settings)
-    async with AsyncExitStack() as stack:
-        sources = await open_sources(settings, stack)
-        found = await survey(settings, provider, paths, sources)
-    if not settings.skip_bad_lines:
-        refuse_bad_lines(found.plan)
-    return found
 
 
 def check_lines(settings: Settings, found: Survey) -> list[str]:
@@ -105,5 +103,9 @@ def check_lines(settings: Settings, found: Survey) -> list[str]:
     if settings.price is not None:
         cost = plan.tokens * settings.price.input / 1e6
         lines.append(f"cost of that text: about ${cost:,.4f} (estimate, answers not included)")
-    lines.append(f"next: {settings.command.replace('overnight check', 'overnight run', 1)}")
     return lines
+
+
+def next_line(settings: Settings) -> str:
+    """The command to type next."""
+    return f"next: {settings.command}"

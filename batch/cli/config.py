@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ from ..errors import UsageError
 
 FILE_NAME = "overnight.toml"
 PROVIDER_KEYS = frozenset({"base_url", "key_file", "price"})
-TABLES = frozenset({"run", "check", "status", "verify", "provider"})
+COMMAND_TABLES = frozenset({"run", "check", "status", "verify"})
+TABLES = COMMAND_TABLES | {"provider"}
+
+MANNERS = frozenset({"dry_run", "quiet", "verbose", "progress", "json", "watch", "config"})
+"""Options that are about one command's own talk, so that `check` does not take them from `run`."""
+
+PROMPTS = frozenset({"prompt", "prompt_file"})
+"""Two ways to give one thing: the one that is nearer to the user displaces the other."""
 
 
 def find_config(given: str | None) -> Path | None:
@@ -35,51 +43,105 @@ def load_config(path: Path | None) -> dict[str, dict[str, Any]]:
     if path is None:
         return {}
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        tables = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from error
     for name, table in tables.items():
-        if name not in TABLES or not isinstance(table, dict):
-            raise UsageError(f"{path}: unknown table or key {name!r}{nearest(name, TABLES)}")
-    return {name: underscored(table) for name, table in tables.items()}
+        if name not in TABLES:
+            hint = nearest(name, TABLES) or f": there are {', '.join(sorted(TABLES))}"
+            raise UsageError(f"{path}: unknown table or key {name!r}{hint}")
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: {name} must be a table: write [{name}]")
+    return {name: underscored(table, f"{path}: [{name}]") for name, table in tables.items()}
 
 
-def underscored(table: dict[str, Any]) -> dict[str, Any]:
-    """The table with option names as Python writes them."""
-    return {name.replace("-", "_"): value for name, value in table.items()}
+def underscored(table: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """The table with option names as Python writes them.
+
+    Raises `UsageError` for one that is given twice.
+    """
+    named = {name.replace("-", "_"): value for name, value in table.items()}
+    if len(named) < len(table):
+        raise UsageError(f"{place} gives one key twice, with - and with _")
+    return named
 
 
 def apply_config(ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Make a command's table its defaults; unknown keys raise `UsageError`.
 
-    `check`, `status` and `verify` look at the job as `run` does, so they share its table.
+    `check`, `status` and `verify` look at the job as `run` does, so they take what is set for it,
+    by file or environment, where nothing is set for themselves.
     """
     path = find_config(value)
     tables = load_config(path)
-    known = {param.name for param in ctx.command.params if param.name}
+    known = {p.name for p in ctx.command.params if isinstance(p, click.Option) and p.name}
     name = ctx.info_name or ""
-    own = tables.get(name, {})
-    for key in own:
-        if key not in known:
-            raise UsageError(f"{path}: unknown key {key!r} in [{name}]{nearest(key, known)}")
-    shared = tables.get("run", {}) if name in ("check", "status", "verify") else {}
-    ctx.default_map = {**{k: v for k, v in shared.items() if k in known}, **own}
+    layers = [(f"[{name}] in {path}", command_table(tables, name, known, path))]
+    if name != "run":
+        shared = command_table(tables, "run", known, path)
+        shared = {key: each for key, each in shared.items() if key not in MANNERS}
+        told = environment("run", known - MANNERS)
+        layers = [(f"[run] in {path}", shared), ("$OVERNIGHT_RUN_…", told), *layers]
+    origins: dict[str, str] = {}
+    ctx.default_map = {}
+    for place, values in layers:
+        ctx.default_map = laid_over(ctx.default_map, values)
+        origins |= dict.fromkeys(values, place)
+    ctx.meta["overnight.origins"] = origins
     ctx.meta["overnight.providers"] = provider_tables(tables.get("provider", {}), path)
     return value
 
 
+def command_table(
+    tables: Mapping[str, dict[str, Any]], name: str, known: set[str], path: Path | None
+) -> dict[str, Any]:
+    """The table of a command; raises `UsageError` for what is no option or no value of one."""
+    table = tables.get(name, {})
+    for key, value in table.items():
+        if key not in known or key == "config":
+            raise UsageError(f"{path}: unknown key {key!r} in [{name}]{nearest(key, known)}")
+        if isinstance(value, (dict, list)):
+            raise UsageError(f"{path}: {key} in [{name}] must be a text, a number, true or false")
+    return table
+
+
+def environment(name: str, known: Iterable[str]) -> dict[str, str]:
+    """What the environment sets for the options of a command."""
+    pairs = ((key, os.environ.get(f"OVERNIGHT_{name}_{key}".upper())) for key in known)
+    return {key: value for key, value in pairs if value}
+
+
+def laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """`upper` laid over `lower`; a prompt displaces a prompt file, and the other way round."""
+    if PROMPTS & upper.keys():
+        lower = {key: value for key, value in lower.items() if key not in PROMPTS}
+    return {**lower, **upper}
+
+
 def provider_tables(tables: dict[str, Any], path: Path | None) -> dict[str, dict[str, Any]]:
-    """The `[provider.NAME]` tables; raises `UsageError` for unknown keys."""
+    """The `[provider.NAME]` tables; raises `UsageError` for names and keys that are unknown."""
+    if not tables:
+        return {}
+    from ..providers.registry import provider_names
+
+    names = provider_names()
+    found = {}
     for name, table in tables.items():
+        place = f"{path}: [provider.{name}]"
+        if name not in names:
+            hint = nearest(name, names) or f": there are {', '.join(names)}"
+            raise UsageError(f"{place}: unknown provider{hint}")
         if not isinstance(table, dict):
-            raise UsageError(f"{path}: [provider.{name}] must be a table")
-        for key in underscored(table):
+            raise UsageError(f"{place} must be a table")
+        found[name] = underscored(table, place)
+        for key, value in found[name].items():
             if key not in PROVIDER_KEYS:
-                hint = nearest(key, PROVIDER_KEYS)
-                raise UsageError(f"{path}: unknown key {key!r} in [provider.{name}]{hint}")
-    return {name: underscored(table) for name, table in tables.items()}
+                raise UsageError(f"{place}: unknown key {key!r}{nearest(key, PROVIDER_KEYS)}")
+            if key != "price" and not isinstance(value, str):
+                raise UsageError(f"{place}: {key} must be a text")
+    return found
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -11,12 +11,13 @@ import msgspec
 from click.core import ParameterSource
 from msgspec import Struct
 
+from ..errors import UsageError
 from ..results.lock import lock_facts
 from ..results.paths import Paths
 from ..results.state import RunState, read_state
-from ..settings import Settings, make_provider
+from ..settings import FOLDER_PROMPT, Settings, is_stream, make_provider
 from ..survey import Survey, open_sources, survey
-from .options import settings_of
+from .given import settings_of
 
 
 class Look(Struct, frozen=True):
@@ -26,6 +27,16 @@ class Look(Struct, frozen=True):
     paths: Paths
     found: Survey
     state: RunState | None
+    command: str
+    """What was typed to start the last run; empty when nobody knows."""
+
+
+def files_of(ctx: click.Context, values: dict[str, Any]) -> tuple[Settings, Paths]:
+    """The settings that were given and the files of their output; raises `UsageError`."""
+    settings = settings_of(ctx, values)
+    if settings.streams:
+        raise UsageError("`-o -` writes no files, so there is nothing to look at")
+    return settings, settings.paths()
 
 
 def look(ctx: click.Context, values: dict[str, Any]) -> Look:
@@ -34,20 +45,18 @@ def look(ctx: click.Context, values: dict[str, Any]) -> Look:
     Options that decide the keys and are not given are those of the last run; when nobody knows
     them, ids alone are compared. Raises `UsageError`.
     """
-    given = settings_of(ctx, values)
-    sources = tuple(given.paths().spool.name if name == "-" else name for name in given.sources)
+    given, paths = files_of(ctx, values)
+    sources = tuple(str(paths.spool) if is_stream(name) else name for name in given.sources)
     given = msgspec.structs.replace(given, sources=sources)
-    paths = given.paths()
-    settings, known = with_last_options(given, paths, provider_given=provider_given(ctx))
+    named = ctx.get_parameter_source("provider") is not ParameterSource.DEFAULT
+    settings, known = with_last_options(given, paths, provider_given=named)
     return Look(
-        settings, paths, asyncio.run(found(settings, paths, keys_known=known)), read_state(paths.state)
+        settings,
+        paths,
+        asyncio.run(found(settings, paths, keys_known=known)),
+        read_state(paths.state),
+        str(lock_facts(paths.lock).get("command") or ""),
     )
-
-
-def provider_given(ctx: click.Context) -> bool:
-    """Whether the provider was named rather than left to its default."""
-    source = ctx.get_parameter_source("provider")
-    return source is not ParameterSource.DEFAULT
 
 
 def with_last_options(
@@ -55,18 +64,24 @@ def with_last_options(
 ) -> tuple[Settings, bool]:
     """The settings with the last run's deciding options, and whether the keys can be compared."""
     facts = lock_facts(paths.lock)
-    if "provider" not in facts:
-        state = read_state(paths.state)
-        if state is None or provider_given:
-            return given, provider_given or bool(given.flags or given.ambient)
-        return msgspec.structs.replace(given, provider=state.provider), False
+    if "provider" in facts:
+        return msgspec.structs.replace(
+            given,
+            provider=given.provider if provider_given else facts["provider"],
+            root=given.root or facts.get("root"),
+            flags={**facts.get("flags", {}), **given.flags},
+            ambient={**facts.get("ambient", {}), **given.ambient},
+        ), True
+    state = read_state(paths.state)
+    if provider_given or (state is None and (given.flags or given.ambient)):
+        return given, True
+    # What the jobs inherit is not known: anything will do where only ids are compared.
+    unknown = {"prompt": FOLDER_PROMPT, "model": "unknown"}
     return msgspec.structs.replace(
         given,
-        provider=given.provider if provider_given else facts["provider"],
-        root=given.root or facts.get("root"),
-        flags={**facts.get("flags", {}), **given.flags},
-        ambient={**facts.get("ambient", {}), **given.ambient},
-    ), True
+        provider=given.provider if state is None else state.provider,
+        ambient={**unknown, **given.ambient},
+    ), False
 
 
 async def found(settings: Settings, paths: Paths, *, keys_known: bool) -> Survey:

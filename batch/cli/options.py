@@ -1,207 +1,200 @@
-"""Options that commands share, and the way from them to Settings. The same name everywhere."""
+"""The options that commands share, as data: the same name and meaning everywhere."""
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-import msgspec
-from click.core import ParameterSource
 
-from ..errors import UsageError
-from ..media.load import ImageRules
-from ..outcomes import Price
-from ..settings import Settings
 from .config import apply_config
 from .types import Duration, Size
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-Option = Callable[[Decorated], Decorated]
-
-DURATION = Duration()
+TIME = Duration()
+BOUND = Duration(positive=True)
 SIZE = Size()
-POSITIVE = click.IntRange(min=1)
+COUNT = click.IntRange(min=1)
 
 
-def together(*options: Any) -> Callable[[Decorated], Decorated]:
-    """Several options as one decorator, listed in the given order."""
-
-    def decorate(function: Decorated) -> Decorated:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
+def option(*names: str, **facts: Any) -> click.Option:
+    """An option; one that has a value of its own shows it."""
+    return click.Option(names, show_default=facts.get("default") is not None, **facts)
 
 
-source_options = together(
-    click.argument("sources", nargs=-1, required=True, metavar="SOURCE…"),
-    click.option(
-        "--config",
-        is_eager=True,
-        callback=apply_config,
-        metavar="FILE",
-        help="Configuration file instead of ./overnight.toml or the user's own.",
+def flag(*names: str, **facts: Any) -> click.Option:
+    """An option that is given or not."""
+    return click.Option(names, is_flag=True, **facts)
+
+
+def choice(*values: str) -> click.Choice[str]:
+    """One of some words."""
+    return click.Choice(values)
+
+
+ASKING = (
+    option("-p", "--prompt", metavar="TEXT", help="Prompt for jobs that have none of their own."),
+    option("--prompt-file", metavar="FILE", help="Read that prompt from a UTF-8 file."),
+    option("-s", "--system", metavar="TEXT", help="System message for jobs that have none."),
+    option("-m", "--model", metavar="NAME", help="Model for jobs that name none."),
+    option(
+        "--root",
+        metavar="DIR",
+        help="Folder that image paths are relative to and may not leave [the source's own].",
     ),
 )
 
-job_options = together(
-    click.option("-p", "--prompt", help="Prompt for jobs that have none."),
-    click.option("--prompt-file", metavar="FILE", help="Read the prompt from a file."),
-    click.option("-s", "--system", help="System message for jobs that have none."),
-    click.option("--provider", default="offline", show_default=True, help="Who answers."),
-    click.option("-m", "--model", help="Model for jobs that name none."),
-    click.option("-o", "--output", metavar="FILE", help="Results file; - for stdout."),
-    click.option("--root", metavar="DIR", help="Folder that image paths may not leave."),
+PROVIDER = option(
+    "--provider",
+    default="offline",
+    metavar="NAME",
+    help="Who answers; `overnight providers` lists them.",
 )
 
-check_options = together(
-    click.option("--limit", type=POSITIVE, help="Do only the first N jobs that are not done."),
-    click.option(
+WHO = (
+    PROVIDER,
+    option("--base-url", metavar="URL", help="The server, without the wire's own path."),
+    option("--key-file", metavar="FILE", help="File that holds the key; only you may read it."),
+    option("--proxy", metavar="URL", help="Proxy, instead of what HTTPS_PROXY names."),
+)
+
+GOING_ON = (
+    option("--limit", type=COUNT, metavar="N", help="Do the first N jobs that are not done."),
+    option(
         "--retry-failed",
-        type=click.Choice(["all", "transient", "none"]),
+        type=choice("all", "transient", "none"),
         default="transient",
-        show_default=True,
         help="Which failures of earlier runs are tried again.",
     ),
-    click.option("--fresh", is_flag=True, help="Run everything again; old answers are kept aside."),
-    click.option("--skip-bad-lines", is_flag=True, help="Turn bad lines into failed lines."),
-    click.option("--max-line-bytes", type=SIZE, default="8MiB", show_default=True),
-    click.option("--max-image-bytes", type=SIZE, default="32MiB", show_default=True),
-    click.option("--max-image-pixels", type=POSITIVE, default=100_000_000, show_default=True),
+    flag("--fresh", help="Do everything again; old answers are set aside, not deleted."),
+    flag("--skip-bad-lines", help="Turn lines that cannot run into failed lines and go on."),
+    option(
+        "--max-line-bytes",
+        type=SIZE,
+        default="8MiB",
+        metavar="SIZE",
+        help="A longer line of a job file is a bad line.",
+    ),
 )
 
-wire_options = together(
-    click.option("--base-url", metavar="URL", help="Server, without the wire's own path."),
-    click.option("--key-file", metavar="FILE", help="File that holds the key (mode 600)."),
-    click.option("--proxy", metavar="URL", help="Proxy instead of HTTPS_PROXY."),
-    click.option(
-        "-j", "--concurrency", type=POSITIVE, default=8, show_default=True, help="Requests at once."
+PACE = (
+    option(
+        "-j",
+        "--concurrency",
+        type=COUNT,
+        default=8,
+        metavar="N",
+        help="Requests in flight at once, at the most.",
     ),
-    click.option("--rpm", type=click.FloatRange(min=0, min_open=True), help="Requests a minute."),
-    click.option(
-        "--timeout", type=DURATION, default="120", show_default=True, help="Bound of one attempt."
+    option(
+        "--rpm",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="N",
+        help="Requests a minute, at the most.",
     ),
-    click.option(
+    option(
+        "--timeout",
+        type=BOUND,
+        default="120s",
+        metavar="TIME",
+        help="How long one attempt may take (90, 90s, 5m, 2h).",
+    ),
+    option(
         "--retries",
         type=click.IntRange(min=0),
         default=4,
-        show_default=True,
+        metavar="N",
         help="Further attempts after the first.",
     ),
-    click.option(
+    option(
         "--max-outage",
-        type=DURATION,
+        type=TIME,
         default="2h",
-        show_default=True,
-        help="How long the provider may be away.",
+        metavar="TIME",
+        help="How long to wait for a provider that is away before the run ends with 3.",
     ),
-    click.option("--max-side", type=POSITIVE, metavar="PX", help="Scale larger images down."),
-    click.option("--original-bytes", is_flag=True, help="Send images as they are, EXIF and all."),
-    click.option(
-        "--allow-remote-images", is_flag=True, help="Pass http images in messages to the provider."
-    ),
-    click.option("--max-response-bytes", type=SIZE, default="8MiB", show_default=True),
-    click.option("--max-held-bytes", type=SIZE, default="256MiB", show_default=True),
-)
-
-manner_options = together(
-    click.option(
-        "--sync",
-        type=click.Choice(["group", "each"]),
-        default="group",
-        show_default=True,
-        help="Sync answers to the disk in groups, or each before it counts.",
-    ),
-    click.option(
-        "--if-locked",
-        type=click.Choice(["fail", "wait", "skip"]),
-        default="fail",
-        show_default=True,
-        help="When another run uses this output.",
-    ),
-    click.option(
+    option(
         "--grace",
-        type=DURATION,
-        default="30",
-        show_default=True,
-        help="How long an interrupted run may finish what is in flight.",
+        type=TIME,
+        default="30s",
+        metavar="TIME",
+        help="How long an interrupted run finishes what is in flight.",
     ),
-    click.option("-n", "--dry-run", is_flag=True, help="Only check, as `overnight check` does."),
-    click.option("-q", "--quiet", is_flag=True, help="Silent unless something failed."),
-    click.option("-v", "--verbose", is_flag=True, help="Tell each retry."),
-    click.option(
-        "--progress",
-        type=click.Choice(["auto", "bar", "plain", "none"]),
-        default="auto",
-        show_default=True,
+    option(
+        "--max-response-bytes",
+        type=SIZE,
+        default="8MiB",
+        metavar="SIZE",
+        help="A larger reply fails its job.",
     ),
 )
 
-json_option = click.option("--json", "as_json", is_flag=True, help="The numbers as JSON on stdout.")
+IMAGES = (
+    option("--max-side", type=COUNT, metavar="PX", help="Scale larger images down to this side."),
+    flag("--original-bytes", help="Send images byte for byte, EXIF and GPS too."),
+    flag("--allow-remote-images", help="Pass http addresses of images on to the provider."),
+    option(
+        "--max-image-bytes",
+        type=SIZE,
+        default="32MiB",
+        metavar="SIZE",
+        help="A larger image file fails its job.",
+    ),
+    option(
+        "--max-image-pixels",
+        type=COUNT,
+        default=100_000_000,
+        metavar="N",
+        help="An image with more pixels fails its job.",
+    ),
+    option(
+        "--max-held-bytes",
+        type=SIZE,
+        default="256MiB",
+        metavar="SIZE",
+        help="Image bytes in memory at once, about.",
+    ),
+)
 
-DECIDING = ("prompt", "system", "model")
-PLAIN = frozenset(Settings.__struct_fields__)
+RESULTS = option(
+    "-o", "--output", metavar="FILE", help="Results file [beside the source]; - for stdout."
+)
 
+OUTPUT = (
+    RESULTS,
+    option(
+        "--sync",
+        type=choice("group", "each"),
+        default="group",
+        help="Bring answers to the disk in groups (a power cut costs a second), or each.",
+    ),
+    option(
+        "--if-locked",
+        type=choice("fail", "wait", "skip"),
+        default="fail",
+        help="When another run uses this output: end with 75, wait for it, or end with 0.",
+    ),
+)
 
-def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
-    """The settings that a command's options make; raises `UsageError`."""
-    values = dict(values)
-    if path := values.pop("prompt_file", None):
-        values["prompt"] = prompt_from(path, values.get("prompt"))
-    flags: dict[str, Any] = {}
-    ambient: dict[str, Any] = {}
-    for name in DECIDING:
-        value = values.pop(name, None)
-        if value is not None:
-            asked = "prompt_file" if name == "prompt" and path else name
-            typed = ctx.get_parameter_source(asked) is ParameterSource.COMMANDLINE
-            (flags if typed else ambient)[name] = value
-    known = ctx.meta.get("overnight.providers", {}).get(values.get("provider"), {})
-    for name in ("base_url", "key_file"):
-        if not values.get(name) and name in known:
-            values[name] = known[name]
-    images = ImageRules(
-        max_bytes=values.pop("max_image_bytes", ImageRules().max_bytes),
-        max_pixels=values.pop("max_image_pixels", ImageRules().max_pixels),
-        max_side=values.pop("max_side", None),
-        original_bytes=values.pop("original_bytes", False),
-    )
-    plain = {name: value for name, value in values.items() if name in PLAIN and value is not None}
-    return Settings(
-        **plain,
-        flags=flags,
-        ambient=ambient,
-        images=images,
-        price=price_of(known.get("price")),
-        command=typed_command(),
-    )
+QUIET = flag("-q", "--quiet", help="Print nothing unless something is wrong.")
 
+MANNERS = (
+    flag("-n", "--dry-run", help="Only check, as `overnight check` does."),
+    QUIET,
+    flag("-v", "--verbose", help="Tell each retry."),
+    option(
+        "--progress",
+        type=choice("auto", "bar", "plain", "none"),
+        default="auto",
+        help="A live line on a terminal, a line a minute elsewhere.",
+    ),
+)
 
-def prompt_from(path: str, prompt: str | None) -> str:
-    """The prompt in a file, without its last newline."""
-    if prompt is not None:
-        raise UsageError("--prompt and --prompt-file together: give one of them")
-    try:
-        return Path(path).read_text("utf-8").rstrip("\n")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8") from error
-
-
-def price_of(table: Any) -> Price | None:
-    """The price of a `[provider.NAME]` table: dollars for a million tokens in and out."""
-    try:
-        return None if table is None else msgspec.convert(table, Price, strict=False)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"price = {{input = 0.15, output = 0.6}} is expected: {error}") from error
-
-
-def typed_command() -> str:
-    """What was typed, for the words that tell what to type next."""
-    return shlex.join(["overnight", *sys.argv[1:]])
+JSON = flag("--json", help="Print the numbers as JSON on stdout.")
+WATCH = flag("--watch", help="Look again every two seconds until the run ends.")
+CONFIG = option(
+    "--config",
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=apply_config,
+    help="Configuration file [./overnight.toml, else the one in your configuration folder].",
+)

@@ -17,41 +17,38 @@ from ..results.state import RunState, read_state
 from ..settings import source_label
 from ..views.progress import progress_line
 from ..views.text import clean, codes, count
-from .look import Look, look
-from .options import job_options, json_option, settings_of, source_options
+from .look import Look, files_of, look
 
 INTERVAL = 2.0
 """Seconds between two looks with --watch."""
 
 
-@click.command("status")
-@source_options
-@job_options
-@json_option
-@click.option("--watch", is_flag=True, help="Look again every two seconds until the run ends.")
-@click.pass_context
-def command(ctx: click.Context, /, **values: Any) -> int:
-    """Tell what is done, failed and left, of a live run too. Reads files only."""
+def work(ctx: click.Context, values: dict[str, Any]) -> int:
+    """Print the state, again and again with --watch."""
     while True:
-        state = state_now(ctx, values)
-        if values["as_json"]:
+        state, command = state_now(ctx, values)
+        if values["json"]:
             sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")
             sys.stdout.flush()
         else:
-            click.echo(clean("\n".join(status_lines(state))))
+            click.echo(clean("\n".join(status_lines(state, command))))
         if not values["watch"] or state.state != "running":
             return 0
         time.sleep(INTERVAL)
 
 
-def state_now(ctx: click.Context, values: dict[str, Any]) -> RunState:
-    """The state: the run's own word while it lives, else what the files say."""
-    paths = settings_of(ctx, values).paths()
+def state_now(ctx: click.Context, values: dict[str, Any]) -> tuple[RunState, str]:
+    """The state: the run's own word while it lives, else what the files say.
+
+    And the command to type next.
+    """
+    _, paths = files_of(ctx, values)
     if is_locked(paths.lock):
         state = read_state(paths.state)
         if state is not None and state.state == "running":
-            return state
-    return recomputed(look(ctx, values))
+            return state, ""
+    seen = look(ctx, values)
+    return recomputed(seen), seen.command or seen.settings.command
 
 
 def recomputed(seen: Look) -> RunState:
@@ -60,15 +57,13 @@ def recomputed(seen: Look) -> RunState:
     failures = plan.kept + plan.bad_recorded + plan.retried_codes
     failed = failures.total()
     last = seen.state or unknown(seen)
-    state = "died" if last.state == "running" else last.state
-    left = plan.jobs - plan.done - failed
     return msgspec.structs.replace(
         last,
-        state=state,
+        state="died" if last.state == "running" else last.state,
         jobs=plan.jobs,
         answered=plan.done,
         failed=failed,
-        left=left,
+        left=plan.jobs - plan.done - failed,
         in_flight=0,
         oldest_in_flight=None,
         failures=dict(failures),
@@ -109,17 +104,34 @@ def unknown(seen: Look) -> RunState:
     )
 
 
-def status_lines(state: RunState) -> list[str]:
-    """The state in words."""
-    lines = [f"{state.source}: {state.state}" + (f" ({state.reason})" if state.reason else "")]
+def status_lines(state: RunState, command: str) -> list[str]:
+    """The state in words, and the command to type next when something is left to do."""
+    what = "never run" if state.state == "new" else state.state
+    lines = [f"{state.source}: {what}" + (f" ({state.reason})" if state.reason else "")]
     if state.state == "running":
-        return [*lines, progress_line(state)]
+        who = f"pid {state.pid} on {state.host}, since {state.started_at}, asks {state.provider}"
+        return [*lines, progress_line(state), who]
+    by = "" if state.state == "new" else f" by {state.provider}"
     lines.append(
-        f"{state.answered:,} of {count(state.jobs, 'job')} answered by {state.provider}, "
+        f"{state.answered:,} of {count(state.jobs, 'job')} answered{by}, "
         f"{state.failed:,} failed, {state.left:,} left"
     )
     if state.failures:
         lines.append(f"failed: {codes(state.failures)}")
     if state.state == "died":
-        lines.append("the run ended without a word (killed?): run the same command again")
+        lines.append("the run ended without a word: killed, or the machine went down")
+    lines += pace(state)
+    if state.left:
+        lines.append(f"next: {command}")
     return lines
+
+
+def pace(state: RunState) -> list[str]:
+    """How fast the last run was, and when it was last heard of; nothing when there was none."""
+    if not state.updated_at:
+        return []
+    facts = [f"{state.rate_per_s:g}/s"]
+    if state.latency_p50_s is not None and state.latency_p95_s is not None:
+        facts.append(f"latency p50 {state.latency_p50_s:g} s, p95 {state.latency_p95_s:g} s")
+    word = "last sign of life" if state.state == "died" else "ended"
+    return [f"last run: {', '.join(facts)}; {word} {state.updated_at}"]

@@ -14,9 +14,12 @@ SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 
 
 class Duration(click.ParamType[float]):
-    """Seconds as a number, or with a unit: 90s, 5m, 2h."""
+    """Seconds as a number, or with a unit: 90s, 5m, 2h; `positive` when 0 means nothing."""
 
     name = "duration"
+
+    def __init__(self, *, positive: bool = False) -> None:
+        self._positive = positive
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -24,8 +27,11 @@ class Duration(click.ParamType[float]):
         """Seconds."""
         found = DURATION.fullmatch(str(value).strip())
         if not found:
-            self.fail(f"{value!r} is no duration: 90, 90s, 5m or 2h", param, ctx)
-        return float(found[1]) * UNITS[found[2]]
+            self.fail(f"{value!r} is no duration: write 90, 90s, 5m or 2h", param, ctx)
+        seconds = float(found[1]) * UNITS[found[2]]
+        if self._positive and not seconds:
+            self.fail(f"{value!r} is no time at all: write 90, 90s, 5m or 2h", param, ctx)
+        return seconds
 
 
 class Size(click.ParamType[int]):
@@ -37,5 +43,5 @@ class Size(click.ParamType[int]):
         """Bytes."""
         found = SIZE.fullmatch(str(value).strip())
         if not found or int(found[1]) == 0:
-            self.fail(f"{value!r} is no size: 8388608, 500k or 8MiB", param, ctx)
+            self.fail(f"{value!r} is no size: write 8388608, 500k or 8MiB", param, ctx)
         return int(found[1]) * SIZES[found[2].lower()]

@@ -2,45 +2,70 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
+import msgspec
 
+from ..results.lock import is_locked
 from ..results.soundness import unsound_lines
 from ..views.text import clean, count
 from .look import Look, look
-from .options import job_options, source_options
 
 
-@click.command("verify")
-@source_options
-@job_options
-@click.pass_context
-def command(ctx: click.Context, /, **values: Any) -> int:
-    """Prove that the results file is whole and belongs to the source.
-
-    Ends with 0 when every line is sound and every job is answered or failed, else with 1 and what
-    is wrong, a line each.
-    """
+def work(ctx: click.Context, values: dict[str, Any]) -> int:
+    """Print what is wrong, or that nothing is; 0 or 1."""
     seen = look(ctx, values)
     wrong = [*unsound_lines(seen.paths.results), *unsettled(seen)]
-    for line in wrong:
-        click.echo(clean(line))
-    if wrong:
-        return 1
+    if wrong and is_locked(seen.paths.lock):
+        wrong.append("a run is using this output now: verify again when it has ended")
+    if values["json"]:
+        sys.stdout.buffer.write(msgspec.json.encode(facts(seen, wrong)) + b"\n")
+    elif wrong:
+        click.echo(clean("\n".join(wrong)))
+    elif not values["quiet"]:
+        click.echo(clean(sound_line(seen)))
+    return 1 if wrong else 0
+
+
+def sound_line(seen: Look) -> str:
+    """That all is well, with its numbers."""
     plan = seen.found.plan
-    failed = (plan.kept + plan.bad_recorded).total() + plan.retried
-    click.echo(
-        f"sound: {count(plan.done, 'answer')} and {failed:,} failed of {count(plan.jobs, 'job')}"
-        + (f"; {plan.orphans:,} answers of jobs that left the source" if plan.orphans else "")
+    line = (
+        f"sound: {count(plan.done, 'answer')} and {failed(seen):,} failed "
+        f"of {count(plan.jobs, 'job')}"
     )
-    return 0
+    if plan.orphans:
+        line += f"; {count(plan.orphans, 'answer')} of jobs that left the source (kept)"
+    return line
+
+
+def facts(seen: Look, wrong: list[str]) -> dict[str, Any]:
+    """The proof as data."""
+    plan = seen.found.plan
+    return {
+        "sound": not wrong,
+        "wrong": wrong,
+        "jobs": plan.jobs,
+        "answered": plan.done,
+        "failed": failed(seen),
+        "orphans": plan.orphans,
+    }
+
+
+def failed(seen: Look) -> int:
+    """Jobs that ended without an answer, those among them that the next run tries again too."""
+    plan = seen.found.plan
+    return (plan.kept + plan.bad_recorded).total() + plan.retried
 
 
 def unsettled(seen: Look) -> list[str]:
     """Jobs that are neither answered nor failed."""
     plan = seen.found.plan
     lines = []
+    if plan.jobs and not seen.paths.results.exists():
+        lines.append(f"{seen.paths.results}: there is no such file")
     if plan.new:
         lines.append(f"{count(plan.new, 'job')} without an answer")
     if plan.changed:

@@ -77,7 +77,7 @@ def open_confined(root: str, reference: str) -> Opened:
         raise Rejected(f"{_name(reference)} cannot be opened", "image_unreadable") from error
     try:
         return Opened(fd, _regular(fd, reference))
-    except BaseException:
+    except (OSError, JobError):
         os.close(fd)
         raise
 

@@ -63,7 +63,9 @@ class Loaded(Struct, frozen=True):
 
 
 def load(job: Job, model: str, rules: LoadRules) -> Loaded:
-    """Load every image of `job`; blocks. `model` is the name on the wire."""
+    """Load every image of `job`; blocks when it has some. `model` is the name on the wire."""
+    if job.body is None and not job.images:
+        return Loaded(Request(model, text_messages(job), job.params, job.schema), (), ())
     loader = Loader(job, rules)
     messages = tuple(loader.message(each) for each in job.messages)
     if job.body is not None:
@@ -72,6 +74,18 @@ def load(job: Job, model: str, rules: LoadRules) -> Loaded:
         return Loaded(None, tuple(loader.digests), (), loader.error)
     request = Request(model, messages, job.params, job.schema, job.url, job.body)
     return Loaded(request, tuple(loader.digests), tuple(loader.media))
+
+
+def text_messages(job: Job) -> tuple[Message, ...]:
+    """The messages of a job without images."""
+    return tuple([Message(each.role, texts(each.content)) for each in job.messages])
+
+
+def texts(content: str | tuple[Text | ImageRef, ...]) -> str | tuple[Text, ...]:
+    """The content without image references."""
+    if isinstance(content, str):
+        return content
+    return tuple(part for part in content if isinstance(part, Text))
 
 
 class Loader:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, cast
 
 from ..errors import BatchError, UsageError
 from ..models import Call, Image, Job, Message, Picture, Reply, Request, Text, image_type
-from .classify import classify
+from .classify import RULES, Rule, classify
 from .connection import Completer, Connection
 
 MediaPair = tuple[Any, Any]
@@ -76,6 +76,8 @@ class AsyncGeneratorProvider(ProviderModelMixin):
     """Images that one request can carry; None when the provider sets no number."""
     paths: ClassVar[frozenset[str]] = frozenset()
     """The wire's own paths that an OpenAI batch line may name."""
+    rules: ClassVar[tuple[Rule, ...]] = RULES
+    """What an error means; a provider puts lines of its own before the shared ones."""
 
     def address(self, base_url: str) -> str:
         """The base URL as the wire's paths are appended to it."""
@@ -94,8 +96,8 @@ class AsyncGeneratorProvider(ProviderModelMixin):
         return {"Authorization": f"Bearer {key}"} if key else {}
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> BatchError:
-        """The error that a response other than 2xx means; the shared table unless overridden."""
-        return classify(status, headers, body)
+        """The error that a response other than 2xx means, by `rules`."""
+        return classify(status, headers, body, self.rules)
 
     def reason_unsupported(self, job: Job) -> str:
         """Why this provider cannot do the job, told before anything is sent; empty when it can."""
@@ -160,40 +162,55 @@ def seed_messages(
     messages: Sequence[Mapping[str, Any]], media: Sequence[MediaPair]
 ) -> tuple[Message, ...]:
     """Messages of the seed's form, with `media` attached to the last message of the user."""
+    if not messages:
+        raise UsageError("there are no messages")
     pictures = tuple(Picture(image_from_pair(*pair)) for pair in media)
-    users = [at for at, message in enumerate(messages) if message["role"] == "user"]
-    last = users[-1] if users else len(messages) - 1
+    roles = [str(message.get("role", "user")) for message in messages]
+    last = max((at for at, role in enumerate(roles) if role == "user"), default=len(roles) - 1)
     built = []
-    for at, message in enumerate(messages):
-        parts = text_parts(message["content"])
-        whole: str | tuple[Text | Picture, ...] = "".join(part.text for part in parts)
-        if pictures and at == last:
-            whole = (*pictures, *parts)
-        built.append(Message(message["role"], whole))
+    for at, (role, message) in enumerate(zip(roles, messages, strict=True)):
+        text = seed_text(message.get("content"))
+        with_media = pictures and at == last
+        built.append(Message(role, (*pictures, Text(text)) if with_media else text))
     return tuple(built)
 
 
-def text_parts(content: Any) -> tuple[Text, ...]:
-    """The texts of a message's content, which is a string or a list of OpenAI-style parts."""
+def seed_text(content: Any) -> str:
+    """The text of a message's content: a string, or OpenAI-style parts that are texts.
+
+    Raises `UsageError` for any other part, because leaving it out would change the question.
+    """
     if isinstance(content, str):
-        return (Text(content),)
-    return tuple(Text(part["text"]) for part in content or () if part.get("type") == "text")
+        return content
+    parts = content if isinstance(content, (list, tuple)) else [content]
+    for part in parts:
+        if not isinstance(part, Mapping) or not isinstance(part.get("text"), str):
+            raise UsageError("a message's content must be text; pictures go into `media`")
+    return "".join(part["text"] for part in parts)
 
 
 def image_from_pair(first: Any, second: Any) -> Image:
     """The image of a (name, value) or (value, name) pair; raises `UsageError` for other bytes."""
     name, value = (first, second) if is_name(first, second) else (second, first)
-    if isinstance(value, (str, os.PathLike)):
-        value = Path(value).read_bytes()
-    elif not isinstance(value, (bytes, bytearray, memoryview)):
-        buffer = io.BytesIO()
-        value.save(buffer, format="PNG")
-        value = buffer.getvalue()
-    data = bytes(value)
+    data = image_bytes(value)
     kind = image_type(data)
     if not kind:
         raise UsageError("media must be JPEG, PNG, GIF or WebP bytes")
     return Image(data, kind, str(name or "image"))
+
+
+def image_bytes(value: Any) -> bytes:
+    """The bytes of a path, of a buffer, or of a Pillow image (as PNG)."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    try:
+        if isinstance(value, (str, os.PathLike)):
+            return Path(value).read_bytes()
+        buffer = io.BytesIO()
+        value.save(buffer, format="PNG")
+    except (OSError, AttributeError) as error:
+        raise UsageError(f"media cannot be read: {error}") from error
+    return buffer.getvalue()
 
 
 def is_name(first: Any, second: Any) -> bool:

@@ -1,22 +1,31 @@
 """From a response to an error: one table, as data, which a provider may override.
 
-Sources: the vendors' error pages and what compatible servers were seen to send (OpenAI, vLLM,
-llama.cpp, Ollama, OpenRouter; state of November 2026).
+Sources: the vendors' error pages and what compatible servers were seen to send (OpenAI, Anthropic,
+Gemini, vLLM, llama.cpp, Ollama, OpenRouter; state of November 2026).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
 
-from ..errors import BatchError, Halt, RateLimited, Rejected, Retryable
+from ..errors import Halt, RateLimited, Rejected, Retryable
 from .retry_after import retry_after
 
-MESSAGE_LENGTH = 500
+WORDS_LENGTH = 4_096
+"""Characters of a server's words that are looked at; the client cuts them further."""
+
+PAGE = "<page>"
+WAIT = "<retry-after>"
+PER_DAY = "<per day>"
+RETRY = "<x-should-retry: true>"
+DO_NOT_RETRY = "<x-should-retry: false>"
+"""Signs that are no code of the body: a web page, a time to wait, a day's quota, the header."""
 
 QUOTA_CODES = frozenset(
     {
@@ -32,74 +41,142 @@ QUOTA_CODES = frozenset(
 """Codes or types of an error body that no waiting tonight will mend."""
 
 KEY_CODES = frozenset({"invalid_api_key", "API_KEY_INVALID"})
+MODEL_CODES = frozenset({"model_not_found"})
 REFUSAL_CODES = frozenset(
     {"content_filter", "content_policy_violation", "moderation", "image_content_policy_violation"}
 )
 BUSY_CODES = frozenset(
     {"slow_down", "server_is_overloaded", "RESOURCE_EXHAUSTED", "unavailable_error"}
 )
+LENGTH_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+CODE_NAMES = ("code", "type", "status", "reason", "error_code", "limit_source", "quotaId")
+"""Members of an error object whose text is a code."""
 
-SPENT = re.compile(r"reached your specified .{0,20}usage limits|billing", re.IGNORECASE)
+SPENT_WORDS = re.compile(
+    r"reached your specified .{0,20}usage limits|credit balance|(?:enable|plans? (?:&|and)) billing"
+    r"|user location is not supported",
+    re.IGNORECASE,
+)
+TOO_LARGE = re.compile(r"request too large for", re.IGNORECASE)
+MODERATED = re.compile(
+    r"moderation|\b(?:input|prompt|content|message|request|image)s? (?:was|were) flagged",
+    re.IGNORECASE,
+)
 CUT_SHORT = re.compile(r"unexpected end of data", re.IGNORECASE)
 BUSY = re.compile(r"maximum pending requests|server busy|loading model", re.IGNORECASE)
 THROTTLED = re.compile(
-    r"too many requests|(?:rate|request|daily|usage)s? ?limit|limit reached|come back",
+    r"too many requests|\b(?:rate|request|daily|usage|message)s? ?limit"
+    r"|reached (?:the|your) limit|come back (?:later|tomorrow|in)\b",
     re.IGNORECASE,
 )
+"""A limit told in words alone, as free hosts do with status 200."""
 
-RATE_STATUSES = frozenset({429, 498})
-PASSING_STATUSES = frozenset({408, 409, 425})
-TAGS = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^<>]{0,500}>", re.DOTALL)
+TAGS = re.compile(r"<(?:script|style)[^<>]*>[^<>]*</(?:script|style)>|<[^<>]{0,500}>")
+
+SPENT = "the quota or credit is spent: top it up, then run the same command again"
+DAY = "the quota of this day is spent: run the same command again when the next one begins"
+KEY = "the key was refused: check the key file or the environment variable"
+ACCESS = "access was denied: check what the key may do"
+UNKNOWN = "the server does not know this model or address: check -m and --base-url"
 
 
-def classify(status: int, headers: Mapping[str, str], body: bytes) -> BatchError:
-    """The error that a response other than 2xx stands for.
+class Rule(Struct, frozen=True):
+    """One line of the table. It holds for its statuses when a sign or the words fit, if named."""
 
-    `headers` are looked up in lower case. The message is the server's own words, cut to
-    `MESSAGE_LENGTH` characters; the caller takes keys out of it.
+    error: type[Halt | Rejected | Retryable]
+    tells: str
+    """The failure's code; for a `Halt` what the user can do."""
+    statuses: Container[int] = range(1000)
+    signs: frozenset[str] = frozenset()
+    words: re.Pattern[str] | None = None
+
+    def holds(self, status: int, signs: set[str], words: str) -> bool:
+        """Whether this line is about such a response."""
+        if status not in self.statuses:
+            return False
+        if not self.signs and self.words is None:
+            return True
+        return bool(self.signs & signs or (self.words and self.words.search(words)))
+
+
+SERVER_STATUSES = range(500, 1000)
+PASSING_STATUSES = frozenset({408, 409, 425, *SERVER_STATUSES})
+
+RULES = (
+    Rule(Halt, SPENT, signs=QUOTA_CODES),
+    Rule(Halt, SPENT, {400}, words=SPENT_WORDS),
+    Rule(Halt, DAY, {429}, frozenset({PER_DAY})),
+    Rule(RateLimited, "rate_limited", {402}, frozenset({WAIT, "openrouter_in_flight_budget"})),
+    Rule(Halt, SPENT, {402}),
+    Rule(Rejected, "rejected", {429}, words=TOO_LARGE),  # more than the limit of a whole minute
+    Rule(RateLimited, "rate_limited", {429, 498}, frozenset({WAIT})),
+    Rule(Halt, SPENT, {429}, frozenset({DO_NOT_RETRY})),
+    Rule(RateLimited, "rate_limited", {429, 498}),
+    Rule(RateLimited, "rate_limited", {503}, BUSY_CODES, BUSY),
+    Rule(RateLimited, "rate_limited", {403}, frozenset({PAGE})),  # a CDN that holds bots back
+    Rule(Retryable, "server_error", signs=frozenset({RETRY})),
+    Rule(Halt, KEY, signs=KEY_CODES),
+    Rule(Halt, KEY, {401}),
+    Rule(Rejected, "refused", signs=REFUSAL_CODES),
+    Rule(Rejected, "refused", {403}, words=MODERATED),
+    Rule(Halt, ACCESS, {403}),
+    Rule(Halt, UNKNOWN, {404, 405}),
+    Rule(Halt, UNKNOWN, signs=MODEL_CODES),
+    Rule(Rejected, "rejected", signs=LENGTH_CODES),
+    Rule(Rejected, "server_error", PASSING_STATUSES, frozenset({DO_NOT_RETRY})),
+    Rule(Retryable, "server_error", PASSING_STATUSES),
+    Rule(Retryable, "server_error", {400}, words=CUT_SHORT),
+    Rule(Retryable, "bad_response", {200}),
+    Rule(Rejected, "rejected"),
+)
+"""The first line that holds decides. Status 200 stands for an error without one in a 2xx body."""
+
+
+def classify(
+    status: int, headers: Mapping[str, str], body: bytes, rules: Sequence[Rule] = RULES
+) -> Halt | Rejected | Retryable:
+    """The error that a response stands for.
+
+    `headers` are looked up in lower case. The message holds the server's own words; the caller
+    takes keys out of it and cuts it. The last of `rules` has to hold for everything.
     """
     if 300 <= status < 400:
-        host = urlsplit(headers.get("location", "")).netloc or "another place"
-        return Halt(f"the server redirects to {host} (HTTP {status}): is the base URL right?")
-    words, codes = error_words(body)
-    message = f"HTTP {status}: {words}" if words else f"HTTP {status}"
+        place = redirected_to(headers.get("location", ""))
+        return Halt(f"the server redirects to {place} (HTTP {status}): is the base URL right?")
+    words, signs = error_words(body)
     wait = retry_after(headers, body)
-    final = stop_reason(status, codes, words, wait)
-    if final:
-        return Halt(f"{final} ({message})")
-    should_retry = headers.get("x-should-retry")
-    busy = status == 503 and bool(codes & BUSY_CODES or BUSY.search(words))
-    cdn = status == 403 and is_html(body)
-    if status in RATE_STATUSES or busy or cdn or status == 402:
-        return RateLimited(message, "rate_limited", status, wait)
-    if should_retry == "true" or (
-        should_retry != "false"
-        and (status >= 500 or status in PASSING_STATUSES or CUT_SHORT.search(words))
-    ):
-        return Retryable(message, "server_error", status, wait)
-    refused = status == 403 or bool(codes & REFUSAL_CODES)
-    return Rejected(message, "refused" if refused else "rejected", status)
+    signs |= outer_signs(headers, body, wait)
+    rule = next(rule for rule in rules if rule.holds(status, signs, words))
+    message = f"HTTP {status}: {words}" if words else f"HTTP {status}"
+    if issubclass(rule.error, Halt):
+        return Halt(f"{rule.tells} ({message})")
+    if issubclass(rule.error, Retryable):
+        return rule.error(message, rule.tells, status, wait)
+    return Rejected(message, rule.tells, status)
 
 
-def stop_reason(status: int, codes: set[str], words: str, wait: float | None) -> str:
-    """Why no job can be answered after such a response; empty when the next one may be."""
-    if codes & QUOTA_CODES or (status == 402 and wait is None):
-        return "the quota or credit is spent: top it up, then run the same command again"
-    if status == 400 and SPENT.search(words):
-        return "a spending limit is reached: raise it, then run the same command again"
-    if status == 401 or codes & KEY_CODES:
-        return "the key was refused: check the key file or the environment variable"
-    moderated = bool(codes & REFUSAL_CODES) or "moderation" in words.lower()
-    if status == 403 and not moderated and not words.startswith("<"):
-        return "access was denied: check what the key may do"
-    if status in {404, 405}:
-        return "the server does not know this model or address: check -m and --base-url"
-    return ""
+def redirected_to(location: str) -> str:
+    """The host of a `Location`, or its path on the same host."""
+    try:
+        place = urlsplit(location).hostname or urlsplit(location).path
+    except ValueError:
+        place = ""
+    return plain(place)[:200] or "another place"
+
+
+def outer_signs(headers: Mapping[str, str], body: bytes, wait: float | None) -> set[str]:
+    """The signs that stand outside of an error's codes."""
+    signs = {RETRY: headers.get("x-should-retry") == "true"}
+    signs[DO_NOT_RETRY] = headers.get("x-should-retry") == "false"
+    signs[WAIT] = wait is not None
+    signs[PAGE] = is_html(body)
+    return {sign for sign, is_there in signs.items() if is_there}
 
 
 def is_html(body: bytes) -> bool:
-    """Whether a body is a web page, as CDNs and login walls send."""
-    return body.lstrip()[:1] == b"<"
+    """Whether a body is a web page, as CDNs and login walls send; bare XML is none."""
+    start = body[:2_000].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return start.startswith(b"<") and (not start.startswith(b"<?xml") or b"<html" in start)
 
 
 def error_words(body: bytes) -> tuple[str, set[str]]:
@@ -107,41 +184,36 @@ def error_words(body: bytes) -> tuple[str, set[str]]:
 
     Bodies are JSON objects, lists or strings, web pages or plain text.
     """
+    text = body[:20_000].decode("utf-8", "replace")
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        text = body[:20_000].decode("utf-8", "replace")
-        if is_html(body):
-            return "<page> " + plain(TAGS.sub(" ", text), 200), set()
-        return plain(text), set()
-    if isinstance(value, list) and value:
-        value = value[0]
+        return plain("<page> " + TAGS.sub(" ", text) if is_html(body) else text), set()
     codes: set[str] = set()
-    while isinstance(value, dict):
+    while isinstance(value, (dict, list)) and value:
+        if isinstance(value, list):
+            value = value[0]
+            continue
         collect_codes(value, codes)
-        inner = next((value[k] for k in ("error", "message", "detail") if value.get(k)), "")
-        if isinstance(inner, list) and inner:
-            inner = inner[0]
-        if not isinstance(inner, dict):
-            return plain(inner if isinstance(inner, str) else str(inner)), codes
-        value = inner
-    return plain(str(value)), codes
+        names = ("error", "errors", "message", "detail", "msg")
+        value = next((value[name] for name in names if value.get(name)), None)
+    return plain(value if isinstance(value, str) else text), codes
 
 
 def collect_codes(error: dict[str, Any], codes: set[str]) -> None:
-    """Add the codes that an error object and its `details` name."""
-    details = error.get("details")
-    inner = details if isinstance(details, list) else [details]
-    for place in (error, *inner):
-        if isinstance(place, dict):
-            codes.update(
-                str(place[name])
-                for name in ("code", "type", "status", "reason", "error_code")
-                if isinstance(place.get(name), str)
-            )
+    """Add the codes that an error object names, itself and in its details."""
+    for name, value in error.items():
+        if name in CODE_NAMES and isinstance(value, str):
+            codes.add(PER_DAY if name == "quotaId" and "PerDay" in value else value)
+        elif name in ("details", "metadata", "violations"):
+            for inner in value if isinstance(value, list) else [value]:
+                if isinstance(inner, dict):
+                    collect_codes(inner, codes)
 
 
-def plain(text: str, length: int = MESSAGE_LENGTH) -> str:
-    """One line of printable text, cut to `length` characters."""
+def plain(text: str) -> str:
+    """One line of printable text, cut to `WORDS_LENGTH` characters."""
     line = " ".join(text.split())
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line[:length])
+    return "".join(
+        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line[:WORDS_LENGTH]
+    )

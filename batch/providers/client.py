@@ -1,6 +1,6 @@
 """The one HTTP client: encode → POST → classify → decode. It never retries and follows nothing.
 
-It owns the only aiohttp session: no cookies, no redirects, a cap on every body, explicit
+It owns the only aiohttp session: no cookies, no redirects, no netrc, a cap on every body, explicit
 timeouts, one prebuilt URL a path.
 """
 
@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from urllib.parse import quote
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import msgspec
 import pybase64
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
@@ -21,8 +23,25 @@ from ..models import Base64, Call, Reply, Request
 from .connection import Codec, Connection
 
 CONNECT_TIMEOUT = 10.0
+SECRET_LENGTH = 16
+"""Characters from which on a key is looked for in answers."""
+MESSAGE_LENGTH = 500
+"""Characters of an error's text, cut when no key is in it any more."""
 CHUNK = 48 * 1024
 """Bytes of an image encoded at a time: a multiple of 3, so that the pieces join without padding."""
+
+TROUBLES: dict[type[Exception], tuple[str, str]] = {
+    aiohttp.ClientConnectorCertificateError: ("", "the certificate is not trusted: {error}"),
+    aiohttp.InvalidURL: ("", "no address that can be used: {error}"),
+    aiohttp.NonHttpUrlClientError: ("", "no address that can be used: {error}"),
+    aiohttp.ClientHttpProxyError: ("", "the proxy refuses: {error.status} {error.message}"),
+    aiohttp.ConnectionTimeoutError: ("connection", "no connection: {error}"),
+    TimeoutError: ("timeout", "no whole reply within {timeout:g} s"),
+    aiohttp.ClientPayloadError: ("connection", "the connection broke in the middle of the reply"),
+    aiohttp.ClientResponseError: ("bad_response", "the reply is no valid HTTP: {error.message}"),
+    Exception: ("connection", "{error}"),
+}
+"""Errors below HTTP: the failure's code (none: the run stops) and the words; first match wins."""
 
 
 class Pieces(aiohttp.Payload):
@@ -60,7 +79,7 @@ class Client:
         self._codec = codec
         self._connection = connection
         self._base = codec.address(connection.base_url)
-        self._urls: dict[str, URL] = {}
+        self._routes: dict[str, tuple[URL, str | None]] = {}
         self._headers = {
             "User-Agent": f"overnight/{__version__}",
             "Accept": "application/json",
@@ -78,34 +97,22 @@ class Client:
         """
         call = self._codec.encode(request)
         try:
-            body = await self._post(call)
-            return self._codec.decode(body)
+            return self._without_key(self._codec.decode(await self._post(call)))
         except BatchError as error:
-            error.args = (self._redacted(str(error)),)
+            error.args = (self._told(str(error)),)
             raise
-        except TimeoutError as error:
-            words = f"no whole reply within {self._connection.timeout:g} s"
-            raise Retryable(words, "timeout") from error
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise Halt(f"the server's certificate is not trusted: {error}") from error
-        except aiohttp.ClientPayloadError as error:
-            words = "the connection broke in the middle of the reply"
-            raise Retryable(words, "connection") from error
         except (aiohttp.ClientError, OSError) as error:
-            words = self._redacted(str(error) or type(error).__name__)
-            raise Retryable(words, "connection") from error
+            told = transport_error(error, self._connection.timeout)
+            told.args = (self._told(str(told)),)
+            raise told from error
 
     async def _post(self, call: Call) -> bytes:
         """POST the call; the body of a 2xx, or the error that the codec tells."""
         session = self._session or self._open()
-        data = call.pieces[0] if len(call.pieces) == 1 else Pieces(call.pieces)
+        url, proxy = self._route(call.path)
         headers = {"Content-Type": call.content_type, **call.headers}
         async with session.post(
-            self._url(call.path),
-            data=data,
-            headers=headers,
-            proxy=self._connection.proxy,
-            allow_redirects=False,
+            url, data=Pieces(call.pieces), headers=headers, proxy=proxy, allow_redirects=False
         ) as response:
             body = await self._read(response)
             if 200 <= response.status < 300:
@@ -114,31 +121,32 @@ class Client:
             raise self._codec.classify(response.status, lower, body)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The whole body; one that is over the cap closes the connection."""
+        """The whole body; one over the cap is left, and leaving it closes the connection."""
         cap = self._connection.max_response_bytes
-        content = response.content
-        body = await content.readany()
-        if content.at_eof() and len(body) <= cap:
-            return body
-        chunks = [body]
-        size = len(body)
-        while not content.at_eof():
-            if size > cap or (response.content_length or 0) > cap:
-                response.close()
-                break
-            chunks.append(await content.readany())
-            size += len(chunks[-1])
-        if size > cap or (response.content_length or 0) > cap:
+        chunks: list[bytes] = []
+        size = response.content_length or 0
+        if size <= cap:
+            size = 0
+            while not response.content.at_eof() and size <= cap:
+                chunks.append(await response.content.readany())
+                size += len(chunks[-1])
+        if size > cap:
             words = f"the reply is larger than {cap} bytes (--max-response-bytes)"
             raise Rejected(words, "response_too_large", response.status)
-        return b"".join(chunks)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _url(self, path: str) -> URL:
-        """The prebuilt address of a path of the wire."""
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = URL(self._connection.endpoint or self._base + path)
-        return url
+    def _route(self, path: str) -> tuple[URL, str | None]:
+        """The address of a path of the wire and the proxy on the way, both looked up once."""
+        route = self._routes.get(path)
+        if route is None:
+            address = self._connection.endpoint or self._base + path
+            try:
+                url = URL(address)
+            except ValueError as error:
+                raise Halt(f"{address!r} is no address: {error}") from error
+            proxy = self._connection.proxy
+            route = self._routes[path] = url, proxy_for(url) if proxy is None else proxy or None
+        return route
 
     def _open(self) -> aiohttp.ClientSession:
         """The session, made with the first request because it needs the running loop."""
@@ -152,20 +160,59 @@ class Client:
             ),
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
+            # With it aiohttp would look for a proxy at each request, and send what ~/.netrc holds
+            # for the host (or refuse our own key because of it).
+            trust_env=False,
         )
         return self._session
 
-    def _redacted(self, text: str) -> str:
-        """The text without the key in any of its forms."""
-        for secret in self._secrets:
-            text = text.replace(secret, "[key]")
-        return text
+    def _told(self, text: str) -> str:
+        """An error's text as it may be kept: without the key in any of its forms, and cut."""
+        return redacted(text, self._secrets)[:MESSAGE_LENGTH]
+
+    def _without_key(self, reply: Reply) -> Reply:
+        """The reply as it may be kept, should the server say our key in it.
+
+        A short key ("EMPTY", "x") is no secret, and its letters are words of many an answer.
+        """
+        if len(self._connection.key) < SECRET_LENGTH:
+            return reply
+        told = reply.text + reply.model + reply.finish_reason
+        if not any(secret in told for secret in self._secrets):
+            return reply
+        return msgspec.structs.replace(
+            reply,
+            text=redacted(reply.text, self._secrets),
+            model=redacted(reply.model, self._secrets),
+            finish_reason=redacted(reply.finish_reason, self._secrets),
+        )
 
     async def close(self) -> None:
         """Close the session and its sockets."""
         if self._session is not None:
             await self._session.close()
+
+
+def transport_error(error: Exception, timeout: float) -> Halt | Retryable:
+    """What an error below HTTP means; `timeout` is the bound of an attempt in seconds."""
+    code, words = next(told for kind, told in TROUBLES.items() if isinstance(error, kind))
+    words = words.format(error=error, timeout=timeout) or type(error).__name__
+    return Retryable(words, code) if code else Halt(words)
+
+
+def proxy_for(url: URL) -> str | None:
+    """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name for an address."""
+    if not url.host or proxy_bypass(url.host):
+        return None
+    proxy = getproxies().get(url.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def redacted(text: str, secrets: Sequence[str]) -> str:
+    """The text with `[key]` for each secret in it."""
+    for secret in secrets:
+        text = text.replace(secret, "[key]")
+    return text
 
 
 def secret_forms(key: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class Connection(Struct, frozen=True):
     concurrency: int = 8
     max_response_bytes: int = 8 * MIB
     proxy: str | None = None
-    """An explicit proxy; without one HTTPS_PROXY and NO_PROXY count."""
+    """An explicit proxy; empty for none. Without one HTTPS_PROXY and NO_PROXY count."""
 
     def __repr__(self) -> str:
         return f"Connection(base_url={self.base_url!r}, key={'set' if self.key else 'none'})"

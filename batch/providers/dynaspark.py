@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import msgspec
 from msgspec import Struct
 
 from ..errors import Rejected, Retryable
 from ..models import Call, Message, Reply, Request
 from .base import AsyncGeneratorProvider, ProviderModelMixin
-from .wire import error_in_reply, form_call, read_json
+from .wire import encode_json, error_in_reply, form_call, read_json, refuse_links
 
 
 class DynasparkReply(Struct):
@@ -56,7 +55,11 @@ class Dynaspark(AsyncGeneratorProvider, ProviderModelMixin):
     }
 
     def encode(self, request: Request) -> Call:
-        """The form; parameters become fields of their own. Raises `Rejected` for two images."""
+        """The form; parameters become fields of their own.
+
+        Raises `Rejected` for two images and for the address of one: none is dropped in silence.
+        """
+        refuse_links(request, self.name)
         images = list(request.images())
         if len(images) > 1:
             raise Rejected("dynaspark takes one image a job", "unsupported")
@@ -68,7 +71,7 @@ class Dynaspark(AsyncGeneratorProvider, ProviderModelMixin):
         """The `response` text; raises a `JobError` when there is none."""
         reply = read_json(body, DynasparkReply)
         if reply.error:
-            raise error_in_reply(reply.error)
+            raise error_in_reply(reply.error, self.rules)
         if not isinstance(reply.response, str):
             raise Retryable("the reply has no text in `response`", "bad_response", 200)
         return Reply(reply.response)
@@ -87,4 +90,4 @@ def flatten(messages: Sequence[Message]) -> str:
 
 def field_text(value: Any) -> str:
     """A parameter as the text of a form field: strings as they are, the rest as JSON."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else encode_json(value).decode()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from ..errors import Rejected, Retryable
 from ..models import Call, Image, ImageLink, Job, Message, Picture, Reply, Request, Usage
 from .base import AsyncGeneratorProvider, ProviderModelMixin
+from .classify import plain
 from .wire import data_url, error_in_reply, json_call, read_json, tokens
 
 VERSIONED = re.compile(r"/v\d[^/]*(?=/|$)")
@@ -62,7 +64,7 @@ class OpenAI(AsyncGeneratorProvider, ProviderModelMixin):
     def address(self, base_url: str) -> str:
         """The base URL with its version: `/v1` is added unless one stands there already."""
         base_url = super().address(base_url)
-        return base_url if VERSIONED.search(base_url) else base_url + "/v1"
+        return base_url if VERSIONED.search(urlsplit(base_url).path) else base_url + "/v1"
 
     def reason_unsupported(self, job: Job) -> str:
         """As every provider; and no streamed replies, which a batch has no use for."""
@@ -91,7 +93,7 @@ class OpenAI(AsyncGeneratorProvider, ProviderModelMixin):
         choice = reply.choices[0] if reply.choices else None
         error = reply.error or (choice and choice.error)
         if error:
-            raise error_in_reply(error)
+            raise error_in_reply(error, self.rules)
         if choice is None or choice.message is None:
             raise Retryable("the reply has no choices", "bad_response", 200)
         text = content_text(choice.message.content)
@@ -99,7 +101,9 @@ class OpenAI(AsyncGeneratorProvider, ProviderModelMixin):
         if not text.strip():
             refusal = choice.message.refusal
             if refusal or finish_reason == "content_filter":
-                words = refusal if isinstance(refusal, str) else "stopped by the content filter"
+                words = (
+                    plain(refusal) if isinstance(refusal, str) else "stopped by the content filter"
+                )
                 raise Rejected(words, "refused", 200)
             if finish_reason == "length":
                 words = "all tokens were spent before the answer began: raise the token limit"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import pkgutil
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from ..errors import UsageError
 from .base import AsyncGeneratorProvider
@@ -34,14 +34,22 @@ def find_provider(name: str) -> type[AsyncGeneratorProvider]:
     if name in BUILT_IN:
         found = pkgutil.resolve_name(BUILT_IN[name])
     else:
-        points = [point for point in entry_points(group=GROUP) if point.name == name]
+        points = list(entry_points(group=GROUP, name=name))
         if not points:
             near = difflib.get_close_matches(name, provider_names(), n=1)
             hint = (
                 f"did you mean {near[0]}?" if near else f"there are {', '.join(provider_names())}"
             )
             raise UsageError(f"there is no provider {name!r}: {hint}")
-        found = points[0].load()
+        found = load(points[0])
     if not (isinstance(found, type) and issubclass(found, AsyncGeneratorProvider)):
         raise UsageError(f"the entry point {name!r} is no AsyncGeneratorProvider")
     return found
+
+
+def load(point: EntryPoint) -> object:
+    """What an entry point names; raises `UsageError` when it cannot be imported."""
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"the provider {point.name!r} cannot be loaded: {error}") from error

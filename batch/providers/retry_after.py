@@ -12,13 +12,16 @@ LONGEST = 366 * 86_400.0
 """Seconds; more than a year is no promise that anyone keeps."""
 
 RETRY_DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,9}(?:\.\d{1,9})?)s"')
+DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)")
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def retry_after(headers: Mapping[str, str], body: bytes = b"") -> float | None:
     """Seconds to wait, or None when nothing usable is said.
 
     Order: `retry-after-ms` → `retry-after` as seconds → as an HTTP date (against the server's own
-    `Date`, so that a wrong clock here does no harm) → Gemini's `retryDelay` in the body.
+    `Date`, so that a wrong clock here does no harm) → Gemini's `retryDelay` in the body → the
+    reset of a bucket of which nothing is left.
     """
     milliseconds = usable(headers.get("retry-after-ms"), 0.001)
     if milliseconds is not None:
@@ -26,10 +29,33 @@ def retry_after(headers: Mapping[str, str], body: bytes = b"") -> float | None:
     value = headers.get("retry-after")
     seconds = usable(value)
     if seconds is None and value:
-        seconds = seconds_until(value, headers.get("date"))
+        seconds = seconds_until(value, headers)
     if seconds is None and (found := RETRY_DELAY.search(body)):
         seconds = usable(found[1].decode())
-    return seconds
+    return bucket_reset(headers) if seconds is None else seconds
+
+
+def bucket_reset(headers: Mapping[str, str]) -> float | None:
+    """Seconds until the last of the empty buckets is filled again; None when none is empty.
+
+    `x-ratelimit-remaining-requests` has its `x-ratelimit-reset-requests` (a Go duration: `6m0s`),
+    `anthropic-ratelimit-tokens-remaining` its `anthropic-ratelimit-tokens-reset` (RFC 3339).
+    """
+    waits = [
+        seconds_of_reset(headers.get(name.replace("remaining", "reset"), ""), headers)
+        for name, left in headers.items()
+        if "ratelimit" in name and "remaining" in name and left.strip() == "0"
+    ]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def seconds_of_reset(reset: str, headers: Mapping[str, str]) -> float | None:
+    """Seconds of a Go duration, or until a moment; a bare number has no known unit."""
+    if "T" in reset:
+        return seconds_until(reset, headers)
+    if not reset or DURATION.sub("", reset):
+        return None
+    return usable(str(sum(float(count) * UNITS[unit] for count, unit in DURATION.findall(reset))))
 
 
 def usable(text: str | None, unit: float = 1.0) -> float | None:
@@ -43,11 +69,16 @@ def usable(text: str | None, unit: float = 1.0) -> float | None:
     return min(seconds, LONGEST)
 
 
-def seconds_until(date: str, now: str | None) -> float | None:
-    """Seconds from `now` (the server's clock, else ours) to an HTTP date; None when it is past."""
+def seconds_until(date: str, headers: Mapping[str, str]) -> float | None:
+    """Seconds from the server's `Date` (else our clock) to a moment; None when it is past."""
     try:
-        then = parsedate_to_datetime(date)
-        start = parsedate_to_datetime(now) if now else datetime.now(UTC)
+        then = moment(date)
+        start = moment(headers["date"]) if headers.get("date") else datetime.now(UTC)
         return usable(str((then - start).total_seconds()))
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def moment(text: str) -> datetime:
+    """An HTTP date or RFC 3339; raises `ValueError` or `TypeError` for anything else."""
+    return datetime.fromisoformat(text) if text[4:5] == "-" else parsedate_to_datetime(text)

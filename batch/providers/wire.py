@@ -15,11 +15,13 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from ..errors import BatchError, RateLimited, Rejected, Retryable
-from ..models import Base64, Call, Image
-from .classify import REFUSAL_CODES, THROTTLED, classify, error_words, is_html, plain
+from ..models import Base64, Call, Image, ImageLink, Request
+from .classify import RULES, THROTTLED, Rule, classify, error_words, is_html
 
 ReplyType = TypeVar("ReplyType")
 
+ESCAPED = "backslashreplace"
+"""What becomes of lone surrogates, which UTF-8 cannot carry."""
 MARKER = secrets.token_hex(16)
 """Stands for an image while JSON is encoded; random, so that no user's text can hold it."""
 
@@ -31,7 +33,7 @@ def data_url(image: Image) -> str:
 
 def json_call(path: str, body: Mapping[str, Any], images: Sequence[Image] = ()) -> Call:
     """A call with a JSON body; each `MARKER` in it is replaced by the base64 of the next image."""
-    encoded = msgspec.json.encode(body)
+    encoded = encode_json(body)
     if not images:
         return Call(path, "application/json", (encoded,))
     texts = iter(encoded.split(MARKER.encode()))
@@ -41,6 +43,14 @@ def json_call(path: str, body: Mapping[str, Any], images: Sequence[Image] = ()) 
     return Call(path, "application/json", tuple(pieces))
 
 
+def encode_json(value: Any) -> bytes:
+    """JSON of whatever a job may hold, lone surrogates as escapes."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value).encode()
+
+
 def form_call(path: str, fields: Mapping[str, str], file: tuple[str, Image] | None = None) -> Call:
     """A call with a form: urlencoded, or multipart when a (field name, image) comes along.
 
@@ -48,22 +58,29 @@ def form_call(path: str, fields: Mapping[str, str], file: tuple[str, Image] | No
     is percent-encoded (RFC 7578).
     """
     if file is None:
-        encoded = urlencode(fields).encode()
+        encoded = urlencode(fields, errors=ESCAPED).encode()
         return Call(path, "application/x-www-form-urlencoded", (encoded,))
     boundary = secrets.token_hex(16)
+    field, image = file
     text = "".join(
-        f"--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        f'Content-Disposition: form-data; name="{quote(name)}"\r\n\r\n{value}\r\n'
+        part_head(boundary, "text/plain; charset=utf-8", name=name) + value + "\r\n"
         for name, value in fields.items()
     )
-    field, image = file
-    text += (
-        f"--{boundary}\r\nContent-Type: {image.media_type}\r\n"
-        f'Content-Disposition: form-data; name="{field}"; filename="{quote(image.name)}"\r\n\r\n'
-    )
-    head = text.encode("utf-8", "backslashreplace")
+    text += part_head(boundary, image.media_type, name=field, filename=image.name)
     tail = f"\r\n--{boundary}--\r\n".encode()
-    return Call(path, f"multipart/form-data; boundary={boundary}", (head, image.data, tail))
+    pieces = (text.encode("utf-8", ESCAPED), image.data, tail)
+    return Call(path, f"multipart/form-data; boundary={boundary}", pieces)
+
+
+def part_head(boundary: str, content_type: str, **names: str) -> str:
+    """What stands before a part's value; names are percent-encoded."""
+    disposition = "; ".join(
+        f'{name}="{quote(text, errors=ESCAPED)}"' for name, text in names.items()
+    )
+    return (
+        f"--{boundary}\r\nContent-Type: {content_type}\r\n"
+        f"Content-Disposition: form-data; {disposition}\r\n\r\n"
+    )
 
 
 def read_json(body: bytes, shape: type[ReplyType]) -> ReplyType:
@@ -86,26 +103,31 @@ def read_json(body: bytes, shape: type[ReplyType]) -> ReplyType:
     if THROTTLED.search(words) and not body.lstrip().startswith(b"{"):
         raise RateLimited(f"HTTP 200: {words}", "rate_limited", 200)
     kind = "a web page" if is_html(body) else "no JSON of the expected form"
-    raise Retryable(f"the reply was {kind}: {plain(words, 200)}", "bad_response", 200)
+    raise Retryable(f"the reply was {kind}: {words}", "bad_response", 200)
 
 
-def error_in_reply(error: Any) -> BatchError:
+def error_in_reply(error: Any, rules: Sequence[Rule] = RULES) -> BatchError:
     """The error that stands in the body of a 200: OpenRouter and hobby hosts do this.
 
-    A numeric `code` counts as the HTTP status; without one the words decide.
+    A `code` that is a number counts as the HTTP status; without one its codes and words decide.
     """
-    body = msgspec.json.encode({"error": error})
-    code = error.get("code") if isinstance(error, dict) else None
-    if isinstance(code, int) and 400 <= code <= 599:
-        return classify(code, {}, body)
-    words, codes = error_words(body)
-    if THROTTLED.search(words):
-        return classify(429, {}, body)
-    if codes & REFUSAL_CODES:
-        return Rejected(words, "refused", 200)
-    return Retryable(f"the reply held an error: {words}", "bad_response", 200)
+    body = json.dumps({"error": error}).encode()
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    if code.isdecimal() and 400 <= int(code) <= 599:
+        return classify(int(code), {}, body, rules)
+    throttled = THROTTLED.search(error_words(body)[0])
+    return classify(429 if throttled else 200, {}, body, rules)
+
+
+def refuse_links(request: Request, provider: str) -> None:
+    """Raise `Rejected` for a remote image, which this wire cannot pass on."""
+    for message in request.messages:
+        parts = () if isinstance(message.content, str) else message.content
+        if any(isinstance(part, ImageLink) for part in parts):
+            raise Rejected(f"{provider} takes no address of an image: give a file", "unsupported")
 
 
 def tokens(value: Any) -> int | None:
     """A token count when it is one: servers were seen to send strings and negative numbers."""
-    return value if isinstance(value, int) and value >= 0 else None
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return value if is_count else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,19 +11,18 @@ from msgspec import Struct
 
 from ..errors import UsageError
 from ..lines import SLAB, Line, LineCutter
-from .records import LONGEST_RECORD, ROW, Row, key_bits, row_head
-
-MASK = (1 << 64) - 1
+from .records import KEY_MASK, LONGEST_RECORD, ROW, Row, decoded, key_bits, row_head
 
 
-def file_lines(path: Path, longest: int = LONGEST_RECORD) -> Iterator[Line]:
-    """The lines of a file; none when it does not exist."""
+def file_lines(path: Path, longest: int = LONGEST_RECORD, start: int = 0) -> Iterator[Line]:
+    """The lines of a file from the offset `start` on; none when it does not exist."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
-        cutter = LineCutter(longest)
+        os.lseek(fd, start, os.SEEK_SET)
+        cutter = LineCutter(longest, start)
         while slab := os.read(fd, SLAB):
             yield from cutter.cut(slab)
         yield from cutter.rest()
@@ -49,48 +48,72 @@ class Index:
     def scan(cls, path: Path) -> Index:
         """Read a results file; a torn last line counts as damaged.
 
-        Raises `UsageError` when the file holds lines but none of them is a result: it is
-        somebody's other file.
+        Raises `UsageError` when the file holds lines but none of them is a result, and no crash
+        could have left them so: it is somebody's other file.
         """
         index = cls(path)
+        foreign = False
         for line in file_lines(path):
             if not line.data and line.data is not None:
                 continue
             head = row_head(line)
             if head is None:
                 index.damaged.append(line.offset)
+                foreign = foreign or not (index._rows or looks_torn(path, line))
                 continue
             mark = hash(head.id)
             earlier = index._rows.get(mark)
             if earlier is not None:
                 index.doubled.append(earlier >> 64)
             index._rows[mark] = line.offset << 64 | key_bits(head.key)
-        if index.damaged and not index._rows and not looks_torn(path):
+        if foreign and not index._rows:
             raise UsageError(f"{path} is no results file of ours: give another -o")
         return index
 
     def key_bits(self, name: str) -> int | None:
         """The first 64 bits of the key of an id; None when the id has no result."""
         packed = self._rows.get(hash(name))
-        return None if packed is None else packed & MASK
+        return None if packed is None else packed & KEY_MASK
 
     def offset(self, name: str) -> int:
         """Where the result of an id begins."""
         return self._rows[hash(name)] >> 64
 
     def row(self, name: str) -> Row:
-        """The result of an id, read again from the file."""
+        """The result of an id, read again from the file; bare when it is not as it should be."""
+        offset = self.offset(name)
         with self._path.open("rb") as file:
-            file.seek(self.offset(name))
-            return ROW.decode(file.readline())
+            file.seek(offset)
+            line = Line(offset, 0, file.readline())
+        return decoded(ROW, line) or Row(name, "")
+
+    def answered(self, marks: Collection[int]) -> set[int]:
+        """Those of some hashes of ids that have a result."""
+        return {mark for mark in marks if mark in self._rows}
 
 
-def looks_torn(path: Path) -> bool:
-    """Whether a file of one damaged line may be the torn first record of a run."""
-    with path.open("rb") as file:
-        head = file.read(64)
+def looks_torn(path: Path, line: Line) -> bool:
+    """Whether a damaged line may be what a crash left of the first records of a run.
+
+    That is: blocks of NUL where a power cut kept the size but not the bytes, or the unfinished
+    beginning of a record at the very end.
+    """
+    if line.data is None:
+        return False
+    if line.data.startswith(b"\0"):
+        return True
     start = b'{"id":"'
-    return head.startswith(start) or start.startswith(head) or not head.strip(b"\0")
+    begun = line.data.startswith(start) or start.startswith(line.data.rstrip(b"\0"))
+    return begun and not is_json(line.data) and line.offset + len(line.data) == path.stat().st_size
+
+
+def is_json(data: bytes) -> bool:
+    """Whether some bytes are JSON."""
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 class FailureHead(Struct, frozen=True):
@@ -140,7 +163,4 @@ class FailedIndex:
 
 def failed_row(line: Line) -> FailedRow | None:
     """The id and failure of a line of the failed file; None when it is damaged."""
-    try:
-        return FAILED_ROW.decode(line.data or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    return decoded(FAILED_ROW, line)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..errors import Locked, OutputError
+
+LOOKS = 3
+BETWEEN_LOOKS = 0.02
+"""How often, and after how many seconds, a lock that is taken is tried again."""
 
 
 class Lock:
@@ -24,28 +29,40 @@ class Lock:
         """Whether this process holds the lock."""
         return self._fd is not None
 
-    def acquire(self, *, wait: bool = False) -> None:
-        """Take the lock, waiting for it when asked.
+    def acquire(self, who: dict[str, Any]) -> None:
+        """Take the lock and tell who has it: `who` comes over what the last holder told.
 
         Raises `Locked` with the holder's pid, host and start, `OutputError` (73) when the file
-        cannot be made.
+        cannot be made or locked.
         """
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise OutputError(f"cannot create {self._path}: {error.strerror}", 73) from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            take(fd)
+        except BlockingIOError as error:
             os.close(fd)
             raise Locked(holder(self._path)) from error
+        except OSError as error:
+            os.close(fd)
+            raise OutputError(f"cannot lock {self._path}: {error.strerror}", 73) from error
         self._fd = fd
+        self.tell({**lock_facts(self._path), **who})
 
     def tell(self, facts: dict[str, Any]) -> None:
-        """Write who holds the lock and the options that decide its answers."""
+        """Write who holds the lock and the options that decide its answers.
+
+        Raises `OutputError` (74).
+        """
         assert self._fd is not None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, msgspec.json.encode(facts) + b"\n", 0)
+        text = msgspec.json.encode(facts) + b"\n"
+        try:
+            # Readers take the first line, so it is never cut before the new one stands.
+            os.pwrite(self._fd, text, 0)
+            os.ftruncate(self._fd, len(text))
+        except OSError as error:
+            raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
 
     def release(self) -> None:
         """Free the lock."""
@@ -54,8 +71,21 @@ class Lock:
             self._fd = None
 
 
+def take(fd: int) -> None:
+    """Lock a file; raises `OSError`.
+
+    Who only looks whether it is locked holds it for a moment, so a refusal is not believed at once.
+    """
+    for _ in range(LOOKS):
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(BETWEEN_LOOKS)
+    return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def is_locked(path: Path) -> bool:
-    """Whether a living run holds the lock; leaves no trace."""
+    """Whether a living run holds the lock."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -72,7 +102,7 @@ def is_locked(path: Path) -> bool:
 def lock_facts(path: Path) -> dict[str, Any]:
     """What the last holder told; empty when nothing usable is there."""
     try:
-        facts = msgspec.json.decode(path.read_bytes())
+        facts = msgspec.json.decode(path.read_bytes().partition(b"\n")[0])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from msgspec import Struct
@@ -23,7 +24,12 @@ class Paths(Struct, frozen=True):
 
     @classmethod
     def beside(cls, results: Path) -> Paths:
-        """The files of a results file: its name less `.jsonl` and `.results` is their stem."""
+        """The files of a results file: its name less `.jsonl` and `.results` is their stem.
+
+        A link stands for the file that it leads to, so that one output has one lock.
+        """
+        if results.is_symlink():
+            results = Path(os.path.realpath(results))
         stem = results.name.removesuffix(".jsonl").removesuffix(".results")
         return cls(
             results=results,
@@ -54,3 +60,5 @@ def check_output(results: Path) -> None:
         raise OutputError(f"the folder {results.parent} does not exist: create it first", 73)
     if results.exists() and not results.is_file():
         raise OutputError(f"{results} is no regular file", 73)
+    if results.exists() and results.stat().st_nlink > 1:
+        raise OutputError(f"{results} is a hard link: its other name could be another output", 73)

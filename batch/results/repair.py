@@ -1,32 +1,55 @@
 """Makes the files of an earlier run loadable again before anything is appended to them.
 
 Nothing is deleted: what is cut off goes to `STEM.torn`, answers of edited jobs to
-`STEM.superseded.jsonl`, and both are on the disk before the results file changes.
+`STEM.superseded.jsonl`, and both are on the disk before the file they came from changes.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import OutputError
-from ..lines import Line
-from .index import Index, file_lines
+from ..lines import SLAB, Line
+from .index import Index, failed_row, file_lines
 from .paths import Paths
 from .records import row_head
 
-TAIL = 1 << 20
+NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
+"""What file systems say that cannot sync a folder, or do not let it be read."""
 
 
-def repair_tail(paths: Paths) -> bool:
-    r"""Mend a last line without its newline; whether there was one.
+def clean_up(paths: Paths) -> None:
+    """Remove what a killed run left that no later run would ask for."""
+    for path in (paths.results, paths.failed, paths.state, paths.spool):
+        part_of(path).unlink(missing_ok=True)
+    paths.reserve.unlink(missing_ok=True)
 
-    After the last `\n` stands nothing, or a whole record (it gets its newline), or a fragment
-    (copied to `STEM.torn`, synced, cut off). NUL bytes, which a power cut leaves, are a fragment.
+
+def repair_tails(paths: Paths) -> int:
+    """Mend last lines without their newline in every file that is appended to.
+
+    Returns how many fragments were cut off and moved to `STEM.torn`; raises `OSError`.
+    """
+    return (
+        repair_tail(paths.results, paths.torn, row_head)
+        + repair_tail(paths.failed, paths.torn, failed_row)
+        + repair_tail(paths.superseded, paths.torn, row_head)
+    )
+
+
+def repair_tail(path: Path, torn: Path, read: Callable[[Line], object]) -> bool:
+    r"""Mend a last line without its newline; whether it was a fragment.
+
+    After the last `\n` stands nothing, or a whole record that `read` accepts (it gets its newline),
+    or a fragment (copied to `torn`, synced, cut off). NUL bytes, which a power cut leaves, are a
+    fragment.
     """
     try:
-        fd = os.open(paths.results, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
@@ -34,23 +57,24 @@ def repair_tail(paths: Paths) -> bool:
         start = last_line_start(fd, size)
         if start == size:
             return False
-        tail = os.pread(fd, size - start, start)
-        if row_head(Line(start, 0, tail)) is not None:
+        last = next(file_lines(path, start=start))
+        whole = read(last) is not None
+        if whole:
             os.pwrite(fd, b"\n", size)
         else:
-            append_synced(paths.torn, [tail, b"\n"])
+            append_synced(torn, raw_pieces(path, last))
             os.ftruncate(fd, start)
         os.fsync(fd)
     finally:
         os.close(fd)
-    return True
+    return not whole
 
 
 def last_line_start(fd: int, size: int) -> int:
     """The offset after the last newline; 0 when there is none."""
     end = size
     while end > 0:
-        start = max(0, end - TAIL)
+        start = max(0, end - SLAB)
         at = os.pread(fd, end - start, start).rfind(b"\n")
         if at >= 0:
             return start + at + 1
@@ -62,30 +86,38 @@ def set_aside(paths: Paths, index: Index, changed: Collection[int]) -> None:
     """Rewrite the results file without damaged, doubled and changed rows.
 
     `changed` are offsets of answers whose job was edited. The rows are copied out and synced
-    first; the new file is counted before it replaces the old one. Raises `OutputError`.
+    first; the new file is counted before it replaces the old one. Raises `OSError`, and
+    `OutputError` when the count is not right.
     """
     superseded = {*changed, *index.doubled}
     damaged = set(index.damaged)
-    if not superseded and not damaged:
-        return
-    try:
-        for path, offsets in ((paths.superseded, superseded), (paths.torn, damaged)):
-            if offsets:
-                append_synced(path, lines_at(paths.results, offsets))
-        gone = superseded | damaged
-        replace_lines(paths.results, lambda line: line.offset not in gone, len(gone))
-    except OSError as error:
-        raise OutputError(f"cannot rewrite {paths.results}: {error.strerror}") from error
+    for path, offsets in ((paths.superseded, superseded), (paths.torn, damaged)):
+        if offsets:
+            append_synced(path, lines_at(paths.results, offsets))
+    if gone := superseded | damaged:
+        drop_lines(paths.results, gone)
 
 
 def lines_at(path: Path, offsets: Collection[int]) -> Iterator[bytes]:
-    """The lines at some offsets, each with its newline."""
-    return (raw_line(line) for line in file_lines(path) if line.offset in offsets)
+    """The bytes of the lines at some offsets, each with its newline."""
+    for line in file_lines(path):
+        if line.offset in offsets:
+            yield from raw_pieces(path, line)
 
 
-def raw_line(line: Line) -> bytes:
-    """A line as it stood, with its newline."""
-    return (line.data or b"") + b"\n"
+def raw_pieces(path: Path, line: Line) -> Iterator[bytes]:
+    """A line as it stands, with its newline; one too long to be held is read piece by piece."""
+    if line.data is not None:
+        yield line.data + b"\n"
+        return
+    with path.open("rb", buffering=0) as file:
+        file.seek(line.offset)
+        while slab := file.read(SLAB):
+            piece, newline, _ = slab.partition(b"\n")
+            yield piece
+            if newline:
+                break
+    yield b"\n"
 
 
 def append_synced(path: Path, lines: Iterable[bytes]) -> None:
@@ -97,39 +129,58 @@ def append_synced(path: Path, lines: Iterable[bytes]) -> None:
     sync_folder(path.parent)
 
 
-def replace_lines(path: Path, keep: Callable[[Line], bool], expected_gone: int | None) -> None:
-    """Replace a file by its lines that `keep` accepts: temporary file, fsync, rename, fsync.
+def drop_lines(path: Path, gone: Collection[int]) -> None:
+    """Replace a file by its lines but those at `gone`: temporary file, fsync, rename, fsync.
 
-    When `expected_gone` is given and another number of lines went, nothing is replaced and an
-    `OutputError` is raised.
+    When another number of lines would go, nothing is replaced and an `OutputError` is raised.
     """
-    part = path.with_name(f".{path.name}.part")
-    gone = 0
-    with open(part, "wb", opener=private) as file:
-        for line in file_lines(path):
-            if keep(line):
-                file.write(raw_line(line))
-            else:
-                gone += 1
-        file.flush()
-        os.fsync(file.fileno())
-    if expected_gone is not None and gone != expected_gone:
-        part.unlink()
-        raise OutputError(f"{path} changed while it was rewritten: {gone} lines would have gone")
-    part.chmod(path.stat().st_mode & 0o777)
-    part.replace(path)
+    part = part_of(path)
+    try:
+        copy_without(path, part, gone)
+        part.chmod(path.stat().st_mode & 0o777)
+        part.replace(path)
+    except (OSError, OutputError):
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
     sync_folder(path.parent)
 
 
+def copy_without(path: Path, target: Path, gone: Collection[int]) -> None:
+    """Copy the lines of a file but those at `gone`, count, and sync the copy."""
+    dropped = 0
+    target.unlink(missing_ok=True)
+    with open(target, "xb", opener=private) as file:
+        for line in file_lines(path):
+            if line.offset in gone:
+                dropped += 1
+            else:
+                file.writelines(raw_pieces(path, line))
+        file.flush()
+        os.fsync(file.fileno())
+    if dropped != len(gone):
+        words = f"{dropped} lines would have gone instead of {len(gone)}"
+        raise OutputError(f"{path} changed while it was rewritten: {words}")
+
+
+def part_of(path: Path) -> Path:
+    """The temporary file that shall replace a file."""
+    return path.with_name(f".{path.name}.part")
+
+
 def private(path: str, flags: int) -> int:
-    """Open a file that only its owner can read."""
+    """Open a file that, if it is new, only its owner can read."""
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new and renamed names in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    """Make new and renamed names in a folder durable, where its file system can."""
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC:
+            raise

@@ -8,6 +8,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from .repair import part_of, private
+
 
 class OldestInFlight(Struct, frozen=True):
     """The request that has been under way longest."""
@@ -51,9 +53,9 @@ class RunState(Struct, frozen=True):
 
 def write_state(path: Path, state: RunState) -> None:
     """Replace the state file atomically; raises `OSError`."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
-    part.chmod(0o600)
+    part = part_of(path)
+    with open(part, "wb", opener=private) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
     part.replace(path)
 
 

@@ -14,15 +14,17 @@ class Problem(NamedTuple):
     """Why a line is no job."""
 
     id: str
+    """What its failed line is called."""
     message: str
-    duplicate: bool = False
+    taken: str = ""
+    """The id that an earlier line has, when that is the reason."""
 
 
 class Entry(NamedTuple):
     """One line or file of a source, checked."""
 
     address: int
-    """Where the source finds the job again: a byte offset or an index."""
+    """Where the source finds the job again; only the source can read it."""
     number: int
     """Line number from 1, for messages."""
     job: Job | None

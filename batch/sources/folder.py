@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from array import array
@@ -11,25 +12,24 @@ from urllib.parse import quote
 
 from ..errors import UsageError
 from ..models import Job
+from .decode import BadLine
 from .entries import Entry, Problem
 from .ids import Ids
-from .parse import LONGEST_ID, BadLine, LineParser, hashed_id
+from .parse import LONGEST_ID, LineParser
 
-SUFFIXES = frozenset(
-    {
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".avif",
-        ".heic",
-        ".heif",
-    }
+SUFFIXES = (
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".png",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".avif",
+    ".heic",
+    ".heif",
 )
 """File names that stand for images; whether the bytes are one is told from the bytes."""
 
@@ -49,10 +49,12 @@ class FolderSource:
         self.passed_over = 0
         self._folder = folder
         self._parser = parser
+        if not folder.is_relative_to(self.root):
+            raise UsageError(f"{name} is not inside --root {self.root}")
         try:
-            self._files = sorted(image_files(str(folder), self.root), key=natural)
+            self._files = image_files(str(folder), self.root)
         except OSError as error:
-            raise UsageError(f"cannot read {folder}: {error.strerror}") from error
+            raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
 
     async def entries(self, ids: Ids) -> AsyncIterator[list[Entry]]:
         """Every image as a job."""
@@ -65,11 +67,11 @@ class FolderSource:
         try:
             job = self._job(at)
         except BadLine as error:
-            return Entry(at, at + 1, None, Problem(self._files[at], str(error)))
+            return Entry(at, at + 1, None, Problem(printable_id(self._files[at]), str(error)))
         if ids.claim(job.id):
             return Entry(at, at + 1, job)
         words = f"the id {job.id!r} is taken: give --root with a folder that holds all sources"
-        return Entry(at, at + 1, None, Problem(job.id, words, duplicate=True))
+        return Entry(at, at + 1, None, Problem(f"line-{at + 1}", words, taken=job.id))
 
     def _job(self, at: int) -> Job:
         """The job of the file at an index; its id is the path."""
@@ -85,47 +87,57 @@ class FolderSource:
 
     def grown(self) -> bool:
         """Whether images came or went since the folder was opened."""
-        return sorted(image_files(str(self._folder), self.root), key=natural) != self._files
+        try:
+            return image_files(str(self._folder), self.root) != self._files
+        except OSError:
+            return True
 
     async def close(self) -> None:
         """Nothing is open."""
 
 
 def image_files(folder: str, root: str) -> list[str]:
-    """Paths of the image files under `folder`, relative to `root`, in no order.
+    """Paths of the image files under `folder`, relative to `root`, in natural order.
 
     Hidden files and folders are left out. Links to folders are not followed; a link to a file is
-    listed and held to the root when it is opened.
+    listed and held to the root when it is opened. Raises `OSError` for a folder that cannot be
+    read: images that are silently missing would be found out in the morning.
     """
+    top = os.path.relpath(folder, root)
+    prefix = "" if top == os.curdir else f"{top}/"
+    cut = len(folder.rstrip("/")) + 1
     found: list[str] = []
     waiting = [folder]
     while waiting:
-        with os.scandir(waiting.pop()) as items:
+        here = waiting.pop()
+        try:
+            items = os.scandir(here)
+        except FileNotFoundError:
+            if here == folder:
+                raise
+            continue  # it went while we looked
+        with items:
             for item in items:
                 if item.name.startswith("."):
                     continue
                 if item.is_dir(follow_symlinks=False):
                     waiting.append(item.path)
-                elif Path(item.name).suffix.lower() in SUFFIXES:
-                    found.append(os.path.relpath(item.path, root))
-    return found
+                elif item.name.lower().endswith(SUFFIXES):
+                    found.append(prefix + item.path[cut:])
+    return sorted(found, key=natural)
 
 
-def natural(path: str) -> list[tuple[int, int | str]]:
-    """A sort key under which `img_2` comes before `img_10`."""
-    return [
-        (0, int(piece)) if piece.isdigit() else (1, piece.lower())
-        for piece in DIGITS.split(path.replace(os.sep, "\0"))
-        if piece
-    ]
+def natural(path: str) -> tuple[list[int | str], str]:
+    """A sort key under which `img_2` comes before `img_10`; no two paths have the same."""
+    pieces: list[int | str] = list(DIGITS.split(path.lower().replace(os.sep, "\0")))
+    pieces[1::2] = map(int, pieces[1::2])
+    return pieces, path
 
 
 def printable_id(path: str) -> str:
     """The path as an id: as it is when printable UTF-8, else percent-encoded, else its hash."""
-    try:
-        size = len(path.encode())
-    except UnicodeEncodeError:
-        size = LONGEST_ID + 1
-    if not path.isprintable() or size > LONGEST_ID:
-        path = quote(os.fsencode(path))
-    return path if len(path) <= LONGEST_ID or size <= LONGEST_ID else hashed_id({"image": path})
+    raw = os.fsencode(path)
+    name = path if path.isprintable() else quote(raw)
+    if len(name.encode()) <= LONGEST_ID:
+        return name
+    return "r-" + hashlib.sha256(raw).hexdigest()[:12]

@@ -8,7 +8,7 @@ class Ids:
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
-        self._repeats: dict[str, int] = {}
+        self._repeats: dict[int, int] = {}
 
     def claim(self, name: str) -> bool:
         """Take an id; False when it is taken already."""
@@ -18,11 +18,16 @@ class Ids:
         self._seen.add(mark)
         return True
 
-    def claim_repeat(self, name: str) -> str:
-        """The next free of `name-2`, `name-3` … for a repeated line."""
-        count = self._repeats.get(name, 1)
-        while True:
+    def claim_repeat(self, name: str) -> int:
+        """Take the next free of `name-2`, `name-3` … for a repeated line; its number."""
+        mark = hash(name)
+        count = self._repeats.get(mark, 1) + 1
+        while not self.claim(numbered(name, count)):
             count += 1
-            self._repeats[name] = count
-            if self.claim(again := f"{name}-{count}"):
-                return again
+        self._repeats[mark] = count
+        return count
+
+
+def numbered(name: str, count: int) -> str:
+    """The id of the `count`th line of one content."""
+    return f"{name}-{count}" if count > 1 else name

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import AsyncIterator
+from bisect import bisect_left
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import msgspec
 from ..errors import UsageError
 from ..lines import SLAB, Line, LineCutter
 from ..models import Job
+from .decode import BadLine, decoded
 from .entries import Entry, Problem
-from .ids import Ids
-from .parse import BadLine, LineParser, PassedOver, hashed_id
+from .ids import Ids, numbered
+from .parse import LineParser, PassedOver, hashed_id
 
 BOM = b"\xef\xbb\xbf"
 MAGIC = {
@@ -37,6 +40,11 @@ NEAR = 4 << 20
 """Bytes between two wanted lines up to which reading on is cheaper than a seek."""
 
 
+CHECK_BITS = 24
+"""Of an address: a hash of the line, so that an edited one is not taken for what was checked. The
+other 40 bits are its offset: files of up to a tebibyte."""
+
+
 class JsonlSource:
     """An open job file; only what stood in it when it was opened counts."""
 
@@ -44,19 +52,23 @@ class JsonlSource:
         self.name = name
         self.root = parser.root
         self.passed_over = 0
+        self._path = path
         self._parser = parser
         self._longest = longest
-        self._repeated: dict[int, str] = {}
+        self._renamed = array("Q")
+        """Offsets of the lines whose derived id was taken, ascending."""
+        self._numbers = array("L")
+        """Beside each: which line of its content it is, counted from 1."""
+        self._file: Any = None
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            with path.open("rb", buffering=0) as file:
+                refuse_other_formats(name, file.read(16))
+                self._fd = os.dup(file.fileno())
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}") from error
         self._stat = os.fstat(self._fd)
-        self._path = path
-        refuse_other_formats(name, os.pread(self._fd, 16, 0))
-        self._file: Any = None
 
-    async def _lines(self, start: int = 0) -> AsyncIterator[list[Line]]:
+    async def _lines(self, start: int = 0) -> AsyncGenerator[list[Line], None]:
         """Slabs of lines up to the size that the file had when it was opened."""
         if self._file is None:
             self._file = await aiofiles.open(self._fd, "rb", buffering=0, closefd=False)
@@ -71,6 +83,7 @@ class JsonlSource:
     async def entries(self, ids: Ids) -> AsyncIterator[list[Entry]]:
         """Every line as a job or a problem; the first line may give defaults."""
         self.passed_over = 0
+        del self._renamed[:], self._numbers[:]
         first = True
         async for lines in self._lines():
             entries: list[Entry] = []
@@ -78,9 +91,7 @@ class JsonlSource:
                 if len(entries) >= GROUP:
                     yield entries
                     entries = []
-                data = line.data
-                if line.offset == 0 and data is not None:
-                    data = data.removeprefix(BOM)
+                data = text_of(line)
                 if data is not None and not data.strip():
                     continue
                 entry = self._entry(line, data, ids, first=first)
@@ -92,8 +103,7 @@ class JsonlSource:
     def _entry(self, line: Line, data: bytes | None, ids: Ids, *, first: bool) -> Entry | None:
         """The job or problem of a line; None when it stands for neither."""
         if data is None:
-            words = f"longer than {self._longest} bytes (--max-line-bytes)"
-            return Entry(line.offset, line.number, None, Problem(f"line-{line.number}", words))
+            return problem(line, f"longer than {self._longest} bytes (--max-line-bytes)")
         try:
             if first and self._parser.take_defaults(data):
                 return None
@@ -102,54 +112,53 @@ class JsonlSource:
             self.passed_over += 1
             return None
         except BadLine as error:
-            problem = Problem(f"line-{line.number}", str(error))
-            return Entry(line.offset, line.number, None, problem)
-        if ids.claim(job.id):
-            return Entry(line.offset, line.number, job)
-        return self._repeat(line, job, ids)
+            return problem(line, str(error))
+        if not ids.claim(job.id):
+            written = decoded(data)
+            if "id" in written or "custom_id" in written:
+                return problem(line, f"the id {job.id!r} is taken", taken=job.id)
+            job = self._renamed_job(line, job, hashed_id(written), ids)
+        return Entry(address_of(line), line.number, job)
 
-    def _repeat(self, line: Line, job: Job, ids: Ids) -> Entry:
-        """The entry of a job whose id is taken: a problem if the line gave the id itself."""
-        if "id" in job.fields or "custom_id" in job.fields:
-            problem = Problem(job.id, f"the id {job.id!r} is taken", duplicate=True)
-            return Entry(line.offset, line.number, None, problem)
-        name = hashed_id(job.fields)
-        if name == job.id or not ids.claim(name):
-            name = ids.claim_repeat(name)
-        self._repeated[line.offset] = name
-        return Entry(line.offset, line.number, msgspec.structs.replace(job, id=name))
+    def _renamed_job(self, line: Line, job: Job, name: str, ids: Ids) -> Job:
+        """The job under another derived id: the `name` of its content, numbered if need be."""
+        number = 1 if name != job.id and ids.claim(name) else ids.claim_repeat(name)
+        self._renamed.append(line.offset)
+        self._numbers.append(number)
+        return msgspec.structs.replace(job, id=numbered(name, number))
 
     async def jobs(self, addresses: array[int]) -> AsyncIterator[Job]:
-        """The jobs of the lines that begin at `addresses` (ascending).
+        """The jobs of the lines at `addresses` (ascending).
 
-        A line that is no longer the job that was checked is passed over: it is found by the next
-        run.
+        A line that is no longer what was checked is passed over: the next run finds it.
         """
         wanted = iter(addresses)
-        offset = next(wanted, None)
-        while offset is not None:
-            async for lines in self._lines(offset):
-                for line in lines:
-                    if line.offset != offset:
-                        continue
-                    job = self._job(line)
-                    if job is not None:
-                        yield job
-                    offset = next(wanted, None)
-                if offset is None or (lines and offset - lines[-1].offset > NEAR):
-                    break
-            else:
-                break
+        address = next(wanted, None)
+        while address is not None:
+            async with aclosing(self._lines(address >> CHECK_BITS)) as slabs:
+                async for lines in slabs:
+                    for line in lines:
+                        if address is None or line.offset != address >> CHECK_BITS:
+                            continue
+                        if address_of(line) == address:
+                            yield self._job(line)
+                        address = next(wanted, None)
+                    if address is None or (lines and is_far(lines[-1], address)):
+                        break
+                else:
+                    return
 
-    def _job(self, line: Line) -> Job | None:
+    def _job(self, line: Line) -> Job:
         """The job of a line that was checked before."""
-        data = (line.data or b"").removeprefix(BOM)
-        try:
-            job = self._parser.parse(data)
-        except (BadLine, PassedOver):
-            return None
-        name = self._repeated.get(line.offset)
-        return msgspec.structs.replace(job, id=name) if name else job
+        data = text_of(line) or b""
+        job = self._parser.parse(data)
+        if not self._renamed:
+            return job
+        at = bisect_left(self._renamed, line.offset)
+        if at == len(self._renamed) or self._renamed[at] != line.offset:
+            return job
+        name = numbered(hashed_id(decoded(data)), self._numbers[at])
+        return msgspec.structs.replace(job, id=name)
 
     def grown(self) -> bool:
         """Whether the file changed since it was opened, or another stands in its place."""
@@ -169,6 +178,29 @@ class JsonlSource:
         if self._file is not None:
             await self._file.close()
         os.close(self._fd)
+
+
+def text_of(line: Line) -> bytes | None:
+    """The bytes of a line less the mark that may open a file; None when there were too many."""
+    if line.offset == 0 and line.data is not None:
+        return line.data.removeprefix(BOM)
+    return line.data
+
+
+def address_of(line: Line) -> int:
+    """Where a line begins, and a check of what it holds."""
+    return line.offset << CHECK_BITS | hash(line.data) & (1 << CHECK_BITS) - 1
+
+
+def is_far(line: Line, address: int) -> bool:
+    """Whether a seek to `address` is cheaper than reading on after `line`."""
+    return (address >> CHECK_BITS) - line.offset > NEAR
+
+
+def problem(line: Line, words: str, taken: str = "") -> Entry:
+    """The entry of a line that is no job."""
+    name = f"line-{line.number}"
+    return Entry(address_of(line), line.number, None, Problem(name, words, taken))
 
 
 def refuse_other_formats(name: str, head: bytes) -> None:

@@ -1,4 +1,4 @@
-"""From the bytes of a line to a Job: everything that can be wrong with a line is found here.
+"""From a line to a Job: every rule of CONTRACT section 4 is held here.
 
 The order of precedence is line > flag > `defaults` line > environment and configuration file.
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ..models import ImageRef, Job, JobMessage, JobPart, Text
+from .decode import BadLine, decoded
 from .template import UnknownName, fill
 
 LONGEST_ID = 512
@@ -30,6 +30,8 @@ INHERITED = frozenset(
 RIVALS = {"prompt": "messages", "messages": "prompt", "image": "images", "images": "image"}
 """Two ways to say one thing: giving one displaces the inherited other."""
 
+TOGETHER = (("prompt", "messages"), ("image", "images"), ("id", "custom_id"))
+
 MERGED = frozenset({"params", "vars"})
 """Objects that are merged key by key; every other value is replaced whole."""
 
@@ -37,22 +39,40 @@ BATCH_FIELDS = frozenset({"id", "custom_id", "method", "url", "body", "meta", "f
 DEFAULT_URL = "/v1/chat/completions"
 UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-OUTER = re.compile(r" - at `\$\.?([^`]*)`$")
-
-
-class BadLine(Exception):
-    """A line that is no valid job, said in words for the one who wrote it."""
+PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 
 
 class PassedOver(Exception):
     """A line that stands for no job: a bad line that an earlier run recorded as failed."""
 
 
+class ImageAddress(Struct, forbid_unknown_fields=True):
+    """An image of a message as OpenAI writes it."""
+
+    url: str
+    detail: str | None = None
+
+
+class TextFields(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+    """A text part of a message as written."""
+
+    text: str
+
+
+class ImageFields(Struct, tag_field="type", tag="image_url", forbid_unknown_fields=True):
+    """An image part of a message as written."""
+
+    image_url: str | ImageAddress
+
+
 class MessageFields(Struct, forbid_unknown_fields=True):
     """A message as written: `content` is text or OpenAI-style parts."""
 
     role: str
-    content: str | list[dict[str, Any]]
+    content: str | list[TextFields | ImageFields]
+
+
+IN_MESSAGES = ("role", "content", "type", "text", "image_url", "url", "detail")
 
 
 class JobFields(Struct, forbid_unknown_fields=True):
@@ -115,8 +135,7 @@ class LineParser:
         for name in values:
             if name not in INHERITED:
                 raise BadLine(unknown(name, INHERITED, "`defaults` cannot give"))
-        if ("prompt" in values and "messages" in values) or {"image", "images"} <= set(values):
-            raise BadLine("`defaults` gives both of two rivals (prompt/messages or image/images)")
+        refuse_rivals(values)
         converted(values)
         self._inherited = merged(merged(self._ambient, values), self._flags)
         return True
@@ -125,16 +144,14 @@ class LineParser:
         """The job of a line; raises `BadLine`, or `PassedOver` for a recorded bad line."""
         written = decoded(data)
         if "body" in written:
-            return batch_job(written, self.root)
-        if records_bad_line(written):
+            return self._batch_job(written)
+        if "failure" in written and records_bad_line(written):
             raise PassedOver
         return self.job(written)
 
     def job(self, written: dict[str, Any]) -> Job:
         """The job of the fields of a line, with all that it inherits."""
-        for first, second in (("prompt", "messages"), ("image", "images"), ("id", "custom_id")):
-            if first in written and second in written:
-                raise BadLine(f"`{first}` and `{second}` together: give one of them")
+        refuse_rivals(written)
         whole = merged(self._inherited, written) if self._inherited else written
         fields = converted(whole)
         if fields.defaults is not UNSET:
@@ -153,6 +170,38 @@ class LineParser:
             fields=whole,
         )
 
+    def _batch_job(self, written: dict[str, Any]) -> Job:
+        """The job of an OpenAI batch line, whose body goes out verbatim; raises `BadLine`."""
+        for name in written:
+            if name not in BATCH_FIELDS:
+                raise BadLine(f"`{name}` cannot stand beside `body`, which goes out as it is")
+        refuse_rivals(written)
+        if "meta" in self._inherited:
+            written = {"meta": self._inherited["meta"], **written}
+        fields = converted(written)
+        assert fields.body is not UNSET
+        if fields.method not in (UNSET, "POST"):
+            raise BadLine("`method` must be POST")
+        return Job(
+            id=own_id(fields) or hashed_id(written),
+            messages=(),
+            model=str(fields.body.get("model") or ""),
+            params={},
+            schema=None,
+            meta=fields.meta,
+            root=self.root,
+            fields=written,
+            url=DEFAULT_URL if fields.url is UNSET else fields.url,
+            body=fields.body,
+        )
+
+
+def refuse_rivals(written: Mapping[str, Any]) -> None:
+    """Raise `BadLine` when a line says one thing in two ways."""
+    for first, second in TOGETHER:
+        if first in written and second in written:
+            raise BadLine(f"`{first}` and `{second}` together: give one of them")
+
 
 def records_bad_line(written: Mapping[str, Any]) -> bool:
     """Whether a line of a failed file only tells of a line that was no job."""
@@ -161,71 +210,23 @@ def records_bad_line(written: Mapping[str, Any]) -> bool:
     return is_bad and set(written) == {"id", "failure"}
 
 
-def decoded(data: bytes) -> dict[str, Any]:
-    """The JSON object of a line; raises `BadLine` for everything else."""
-    try:
-        value = DECODER.decode(data)
-    except UnicodeDecodeError as error:
-        at = next((i for i, byte in enumerate(data) if byte > 127), 0)
-        raise BadLine(f"no UTF-8 (near byte {at + 1}): {error.reason}") from error
-    except RecursionError as error:
-        raise BadLine("nested too deeply") from error
-    except msgspec.DecodeError as error:
-        hint = "" if data.rstrip().endswith(b"}") else " (is the file still being written?)"
-        words = str(error).removeprefix("JSON is malformed: ")
-        raise BadLine(f"no valid JSON: {words.split(' - at ')[0]}{hint}") from error
-    if not isinstance(value, dict):
-        raise BadLine("a job is a JSON object")
-    if data.count(b'":') != count_keys(value):
-        refuse_repeated_keys(data)
-    return value
-
-
-DECODER = msgspec.json.Decoder()
-
-
-def count_keys(value: Any) -> int:
-    """How many keys a JSON value holds at all depths."""
-    if isinstance(value, dict):
-        inner = 0
-        for each in value.values():
-            if type(each) is dict or type(each) is list:
-                inner += count_keys(each)
-        return len(value) + inner
-    return sum(count_keys(each) for each in value if type(each) is dict or type(each) is list)
-
-
-def refuse_repeated_keys(data: bytes) -> None:
-    """Raise `BadLine` when an object repeats a key: parsers keep the last one silently."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            again = next(name for at, name in enumerate(names) if name in names[:at])
-            raise BadLine(f"the key `{again}` stands twice in one object")
-        return dict(pairs)
-
-    try:
-        json.loads(data, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise BadLine("nested too deeply") from error
-
-
 def converted(fields: dict[str, Any]) -> JobFields:
     """The fields with their types checked; raises `BadLine` with the nearest known name."""
     try:
         return msgspec.convert(fields, JobFields)
     except msgspec.ValidationError as error:
         words = str(error)
+    place = PLACE.search(words)
+    where = place[1] if place else ""
+    words = PLACE.sub("", words).replace("Expected", "expected").replace("Invalid", "invalid")
     if found := UNKNOWN_FIELD.search(words):
-        known = MessageFields if "messages" in words else JobFields
-        raise BadLine(unknown(found[1], known.__struct_fields__, "unknown field"))
-    place = OUTER.search(words)
-    where = f"`{place[1]}`: " if place and place[1] else ""
-    raise BadLine(where + OUTER.sub("", words).replace("Expected", "expected"))
+        words = unknown(found[1], IN_MESSAGES if where else JobFields.__struct_fields__)
+    if where.endswith(".type"):
+        words += " (a part is text or image_url)"
+    raise BadLine(f"`{where}`: {words}" if where else words)
 
 
-def unknown(name: str, known: Any, words: str) -> str:
+def unknown(name: str, known: Collection[str], words: str = "unknown field") -> str:
     """What to say of an unknown name: the nearest known one when there is one."""
     near = difflib.get_close_matches(name, sorted(known), n=1)
     return f"{words} `{name}`" + (f", did you mean `{near[0]}`?" if near else "")
@@ -238,20 +239,18 @@ def own_id(fields: JobFields) -> str:
         return ""
     if not given or not given.isprintable():
         raise BadLine("an id is printable text, not empty")
-    if len(given.encode()) > LONGEST_ID:
+    if len(given) * 4 > LONGEST_ID and len(given.encode()) > LONGEST_ID:
         raise BadLine(f"an id has at most {LONGEST_ID} bytes")
     return given
 
 
 def derived_id(written: Mapping[str, Any], fields: JobFields, root: str) -> str:
-    """The id of a line that gives none: its one image's path, else a hash of its content."""
-    if "image" in written and fields.image is not UNSET:
-        path = fields.image
-        if path.startswith(root + "/"):
-            path = path[len(root) + 1 :]
+    """The id of a line that gives none: its `image` relative to the root, else a hash."""
+    if "image" in written and fields.image is not UNSET and not ADDRESS.match(fields.image):
+        path = fields.image.removeprefix(root.rstrip("/") + "/")
         if ".." not in path.split("/"):
             path = posixpath.normpath(path)
-        if path.isprintable() and len(path.encode()) <= LONGEST_ID and not ADDRESS.match(path):
+        if path != "." and path.isprintable() and len(path.encode()) <= LONGEST_ID:
             return path
     return hashed_id(written)
 
@@ -274,7 +273,7 @@ def messages_of(fields: JobFields) -> tuple[JobMessage, ...]:
             raise BadLine("no prompt: give `prompt` or `messages` here, in `defaults` or with -p")
         messages: tuple[JobMessage, ...] = (JobMessage("user", prompt),)
     else:
-        messages = tuple(JobMessage(m.role, content(m)) for m in fields.messages)
+        messages = tuple(JobMessage(each.role, content(each)) for each in fields.messages)
         if not messages:
             raise BadLine("`messages` is empty")
     if not system:
@@ -295,23 +294,19 @@ def filled(text: str, fields: JobFields) -> str:
 
 
 def content(message: MessageFields) -> str | tuple[JobPart, ...]:
-    """A message's content as text or parts; raises `BadLine` for a part that is neither."""
+    """A message's content as text or parts."""
     if isinstance(message.content, str):
         return message.content
     return tuple(part_of(part) for part in message.content)
 
 
-def part_of(part: Mapping[str, Any]) -> JobPart:
-    """A text or image part of a message; raises `BadLine` for another kind."""
-    kind = part.get("type")
-    if kind == "text" and isinstance(part.get("text"), str):
-        return Text(part["text"])
-    if kind == "image_url":
-        image = part.get("image_url")
-        image = {"url": image} if isinstance(image, str) else image
-        if isinstance(image, dict) and isinstance(image.get("url"), str):
-            return ImageRef(image["url"], str(image.get("detail") or ""))
-    raise BadLine(f"a message's part of type {kind!r} is not understood: text or image_url")
+def part_of(part: TextFields | ImageFields) -> JobPart:
+    """A part of a message."""
+    if isinstance(part, TextFields):
+        return Text(part.text)
+    if isinstance(part.image_url, str):
+        return ImageRef(part.image_url)
+    return ImageRef(part.image_url.url, part.image_url.detail or "")
 
 
 def image_references(fields: JobFields) -> tuple[ImageRef, ...]:
@@ -334,26 +329,3 @@ def with_images(
     text = (Text(last.content),) if isinstance(last.content, str) else last.content
     joined = JobMessage(last.role, (*images, *text))
     return (*messages[: users[-1]], joined, *messages[users[-1] + 1 :])
-
-
-def batch_job(written: dict[str, Any], root: str) -> Job:
-    """The job of an OpenAI batch line, whose body goes out verbatim; raises `BadLine`."""
-    for name in written:
-        if name not in BATCH_FIELDS:
-            raise BadLine(f"`{name}` cannot stand beside `body`, which goes out as it is")
-    fields = converted(written)
-    assert fields.body is not UNSET
-    if fields.method not in (UNSET, "POST"):
-        raise BadLine("`method` must be POST")
-    return Job(
-        id=own_id(fields) or hashed_id(written),
-        messages=(),
-        model=str(fields.body.get("model") or ""),
-        params={},
-        schema=None,
-        meta=fields.meta,
-        root=root,
-        fields=written,
-        url=DEFAULT_URL if fields.url is UNSET else fields.url,
-        body=fields.body,
-    )

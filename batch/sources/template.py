@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][\w.]*)\s*\}\}")
+PLACEHOLDER = re.compile(r"\{\{([\w.\-\s]+)\}\}")
+"""Whatever may be meant as a name, so that a mistyped one is told and not sent to the model."""
 
 
 class UnknownName(Exception):
@@ -22,7 +23,9 @@ def fill(text: str, values: Mapping[str, Any]) -> str:
     """
 
     def value(found: re.Match[str]) -> str:
-        name = found[1]
+        name = found[1].strip()
+        if not name:
+            return found[0]
         if name not in values:
             known = ", ".join(sorted(values)) or "no vars"
             raise UnknownName(f"no value for {{{{{name}}}}} (the job gives {known})")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Literal, Protocol
 
-from ..events import Event, Paused, Planned, Repaired, Retrying, Stopping
+from ..events import Event, Paused, Planned, Repaired, Retrying, Stopping, Waiting
 from ..results.state import RunState
 from ..summary import Summary
 from .summary import summary_lines
@@ -36,28 +38,31 @@ class View(Protocol):
 
 
 def say(text: str) -> None:
-    """Write a line to stderr; a closed stderr is no reason to stop a run."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(clean(text) + "\n")
-        sys.stderr.flush()
+    """Write lines to stderr; one that is closed, or was never open, is no reason to stop a run."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(clean(text) + "\n")
+            sys.stderr.flush()
 
 
 def words_of(event: Event, *, verbose: bool) -> str:
     """An event as a line; empty for what is only told when asked."""
     match event:
+        case Waiting(reason):
+            text = f"{reason}: waiting for its end"
         case Planned():
-            return planned_words(event)
+            text = planned_words(event)
         case Repaired(lines, path):
-            return f"repaired: {count(lines, 'damaged line')} of an earlier crash moved to {path}"
+            text = f"repaired: {count(lines, 'damaged line')} of an earlier crash moved to {path}"
         case Paused(seconds, reason):
-            return f"paused {duration(seconds)}: {reason}"
-        case Stopping(reason, in_flight):
-            again = "; once more drops them" if reason.startswith("interrupted") else ""
-            return f"{reason}: finishing {count(in_flight, 'request')}{again}"
+            text = f"paused {duration(seconds)}: {reason}"
+        case Stopping():
+            text = stopping_words(event)
         case Retrying(job_id, attempt, wait, reason) if verbose:
-            return f"retry: {job_id} after attempt {attempt}, in {wait:.1f} s: {reason}"
+            text = f"retry: {job_id} after attempt {attempt}, in {wait:.1f} s: {reason}"
         case _:
-            return ""
+            text = ""
+    return text
 
 
 def planned_words(plan: Planned) -> str:
@@ -72,23 +77,49 @@ def planned_words(plan: Planned) -> str:
     return f"{count(plan.jobs, 'job')}: {', '.join(facts)}"
 
 
-class PlainView:
-    """Lines for logs: no carriage returns, no escape codes."""
+def stopping_words(stop: Stopping) -> str:
+    """Why no new job starts, what is still awaited, and how to end that too."""
+    words = f"stopping: {stop.reason}"
+    if stop.in_flight:
+        words += f"; finishing {count(stop.in_flight, 'request')} in flight"
+    if stop.in_flight and stop.reason.startswith("interrupted"):
+        words += " (Ctrl-C or a second signal drops them)"
+    return words
 
-    def __init__(self, *, verbose: bool = False, lines: bool = True) -> None:
+
+class PlainView:
+    """Lines for logs: no carriage returns, no escape codes, and not a line for every pause."""
+
+    def __init__(
+        self,
+        *,
+        verbose: bool = False,
+        lines: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._verbose = verbose
         self._lines = lines
-        self._next = time.monotonic() + PLAIN_INTERVAL
+        self._clock = clock
+        self._next = clock() + PLAIN_INTERVAL
+        self._next_pause = clock()
 
     def event(self, event: Event) -> None:
-        """Tell it in a line."""
+        """Tell it in a line; of pauses, which may come for hours, one a minute."""
+        if isinstance(event, Paused) and not self._verbose:
+            if self._clock() < self._next_pause:
+                return
+            self._next_pause = self._clock() + PLAIN_INTERVAL
         if text := words_of(event, verbose=self._verbose):
-            say(text)
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
+        """One line."""
+        say(text)
 
     def glance(self, state: RunState) -> None:
         """One line a minute."""
-        if self._lines and time.monotonic() >= self._next:
-            self._next += PLAIN_INTERVAL
+        if self._lines and self._clock() >= self._next:
+            self._next = self._clock() + PLAIN_INTERVAL
             say(progress_line(state))
 
     def finish(self, summary: Summary) -> None:
@@ -130,9 +161,9 @@ class BarView(PlainView):
         self._live = Live(console=Console(stderr=True), transient=True, auto_refresh=False)
         self._live.start()
 
-    def event(self, event: Event) -> None:
+    def _tell(self, text: str) -> None:
         """A line above the live one."""
-        if text := words_of(event, verbose=self._verbose):
+        with contextlib.suppress(OSError):
             self._live.console.print(self._text(clean(text)))
 
     def glance(self, state: RunState) -> None:
@@ -143,7 +174,8 @@ class BarView(PlainView):
 
     def close(self) -> None:
         """Take the live line away."""
-        self._live.stop()
+        with contextlib.suppress(OSError):
+            self._live.stop()
 
 
 def progress_line(state: RunState) -> str:
@@ -152,7 +184,9 @@ def progress_line(state: RunState) -> str:
     if state.failed:
         facts.append(f"{state.failed:,} failed")
     if state.retries:
-        facts.append(f"{state.retries:,} retried")
+        facts.append(count(state.retries, "retry", "retries"))
+    if state.paused_s >= 1:
+        facts.append(f"paused {duration(state.paused_s)} in all")
     facts.append(f"{state.rate_per_s:.1f}/s")
     if state.rate_per_s > 0 and state.left:
         facts.append(f"about {duration(state.left / state.rate_per_s)} left")
@@ -162,10 +196,19 @@ def progress_line(state: RunState) -> str:
     return " · ".join(facts)
 
 
+def is_terminal() -> bool:
+    """Whether somebody looks at stderr."""
+    return sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty()
+
+
 def make_view(mode: Mode, *, quiet: bool, verbose: bool) -> View:
-    """The view for this stderr: `isatty` decides, whatever FORCE_COLOR says."""
+    """The view for this stderr: `isatty` decides, whatever FORCE_COLOR and `mode` say.
+
+    `bar` differs from `auto` in that it trusts a terminal that calls itself dumb.
+    """
     if quiet:
         return QuietView()
-    if mode == "bar" or (mode == "auto" and sys.stderr.isatty()):
+    dumb = mode == "auto" and os.environ.get("TERM") == "dumb"
+    if mode in ("auto", "bar") and is_terminal() and not dumb:
         return BarView(verbose=verbose)
     return PlainView(verbose=verbose, lines=mode != "none")

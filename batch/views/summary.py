@@ -7,14 +7,21 @@ import shlex
 from ..results.state import RunState
 from ..settings import Settings
 from ..summary import Summary
-from .text import codes, count, duration
+from .text import codes, count, duration, latency
 
 MEASURED = {"offline": " (measured, no model looked)"}
-WHAT_TO_DO = {
+WHEN = {
     3: "when the provider is back",
     4: "once that is mended",
-    74: "once the disk has room",
+    73: "once the output can be written",
+    74: "once the output can be written",
 }
+"""When to run the same command again, by exit code."""
+
+PASSING = frozenset(
+    {"empty_output", "bad_response", "rate_limited", "server_error", "timeout", "connection"}
+)
+"""Failure codes that the same command tries again."""
 
 
 def summary_lines(summary: Summary) -> list[str]:
@@ -57,16 +64,19 @@ def numbers(summary: Summary) -> list[str]:
     state = summary.state
     facts = []
     if state.retries:
-        facts.append(count(state.retries, "retry").replace("retrys", "retries"))
+        facts.append(count(state.retries, "retry", "retries"))
     if state.paused_s:
         facts.append(f"paused {duration(state.paused_s)}")
     if state.latency_p50_s is not None and state.latency_p95_s is not None:
-        facts.append(f"latency p50 {state.latency_p50_s:g} s, p95 {state.latency_p95_s:g} s")
+        middle, most = latency(state.latency_p50_s), latency(state.latency_p95_s)
+        facts.append(f"latency p50 {middle}, p95 {most}")
+    unknown = f"unknown for {count(summary.unknown_usage, 'answer')}"
     if state.input_tokens or state.output_tokens:
-        facts.append(f"tokens {state.input_tokens:,} in, {state.output_tokens:,} out")
+        tokens = f"tokens {state.input_tokens:,} in, {state.output_tokens:,} out"
+        facts.append(f"{tokens} ({unknown})" if summary.unknown_usage else tokens)
     if state.cost_usd is not None:
-        unknown = f", unknown for {summary.unknown_usage:,}" if summary.unknown_usage else ""
-        facts.append(f"cost ${state.cost_usd:,.4f} (estimate{unknown})")
+        doubt = f"estimate, {unknown}" if summary.unknown_usage else "estimate"
+        facts.append(f"cost ${state.cost_usd:,.4f} ({doubt})")
     lines = ["; ".join(facts)] if facts else []
     slow = [f"{name} {duration(seconds)}" for seconds, name in summary.slowest if seconds >= 1]
     return lines + ([f"slowest: {', '.join(slow)}"] if slow else [])
@@ -90,21 +100,34 @@ def notes(summary: Summary) -> list[str]:
 
 
 def next_step(summary: Summary) -> str:
-    """The command to type next; empty when there is nothing left to do with it."""
+    """The command to type next, fit to be pasted; empty when no file is left to go on from."""
     state, settings = summary.state, summary.settings
-    command = settings.command
     if settings.streams:
         return ""
-    if summary.exit_code in WHAT_TO_DO:
-        return f"{command}   ({WHAT_TO_DO[summary.exit_code]})"
+    if summary.exit_code in WHEN:
+        return f"{again(settings)}  # {WHEN[summary.exit_code]}"
     if state.left:
-        return command
-    if state.failed and settings.retry_failed != "all":
-        return f"{command} --retry-failed all   (after mending what failed)"
-    return verify_command(settings)
+        return again(settings)
+    return step_after_failures(state, settings) if state.failed else verify_command(settings)
+
+
+def step_after_failures(state: RunState, settings: Settings) -> str:
+    """The command that tries failed jobs again: by itself only those that failed in passing."""
+    if PASSING & state.failures.keys() and settings.retry_failed != "none":
+        return f"{again(settings)}  # tries again what failed in passing"
+    more = () if settings.retry_failed == "all" else ("--retry-failed", "all")
+    return f"{again(settings, *more)}  # after mending what failed"
+
+
+def again(settings: Settings, *more: str) -> str:
+    """The same command, so that it goes on; what came through stdin is kept in a file."""
+    words = [settings.command, *more]
+    if "-" in settings.sources:
+        words += ["<", shlex.quote(str(settings.paths().spool))]
+    return " ".join(words)
 
 
 def verify_command(settings: Settings) -> str:
     """The command that proves the results."""
     output = ["-o", settings.output] if settings.output else []
-    return shlex.join(["overnight", "verify", *settings.sources, *output])
+    return f"{settings.program} {shlex.join(['verify', *settings.sources, *output])}"

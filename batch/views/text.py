@@ -22,9 +22,16 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
-def count(number: int, noun: str) -> str:
-    """`1 job`, `2,000 jobs`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def latency(seconds: float) -> str:
+    """Seconds to three digits: `0.213 s`, `3.21 s`, then as `duration`."""
+    if seconds >= 10:
+        return duration(seconds)
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds:.3f} s"
+
+
+def count(number: int, noun: str, nouns: str = "") -> str:
+    """`1 job`, `2,000 jobs`; `nouns` where an s is not enough."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {nouns or noun + 's'}"
 
 
 def codes(failures: dict[str, int]) -> str:

@@ -1,12 +1,10 @@
-"""The offline provider: facts of pictures made here, pieces of texts written here."""
+"""The offline provider: facts of pictures that are made here."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import subprocess
 import sys
-import time
 
 import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageFilter, PngImagePlugin
@@ -17,18 +15,7 @@ from batch.models import ImageLink, Message, Picture, Request, Text, image_type
 from batch.providers.connection import Connection
 from batch.providers.offline import Offline
 from batch.providers.offline.colours import nearest, shares
-from batch.providers.offline.extract import extract
 from batch.providers.offline.picture import describe
-
-TEXT = """The Harbour Bridge opens again
-
-Dr. Alice Moreau reopened the old harbour bridge in Lisbon on 2 May 2019. The bridge had been \
-closed for repairs since January 12, 2017, and the repairs cost $4.5 million. "We waited a long \
-time for this," said Tom van Dijk, who runs a bakery near the bridge. Would the traffic come back? \
-The city expects 12,000 cars a day, or 15 % more than before. Write to bridge@city.example.org or \
-call +351 21 123 4567; details are on https://city.example.org/bridge_(new). A report follows on \
-2020-01-31.
-"""
 
 XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF \
 xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description \
@@ -105,20 +92,8 @@ async def test_an_image_is_answered_with_measured_facts(client):
     )
 
 
-async def test_a_text_is_answered_with_extracted_pieces(client):
-    messages = (Message("system", "List the e-mail addresses."), Message("user", TEXT))
-    reply = await client.complete(Request("facts-1", messages))
-    assert (reply.source, reply.text) == ("extracted", "bridge@city.example.org")
-
-
-async def test_a_prompt_without_text_or_image_is_unsupported(client):
-    with pytest.raises(Rejected, match="--provider NAME") as caught:
-        await client.complete(Request("facts-1", (Message("user", "Write a poem."),)))
-    assert caught.value.code == "unsupported"
-
-
 async def test_a_linked_image_is_not_fetched(client):
-    parts = (ImageLink("https://example.org/a.png"), Text(f"Summarise:\n{TEXT}"))
+    parts = (ImageLink("https://example.org/a.png"), Text("Summarise it."))
     with pytest.raises(Rejected, match="fetches no images"):
         await client.complete(Request("facts-1", (Message("user", parts),)))
 
@@ -314,120 +289,3 @@ def test_cut_bytes_are_an_invalid_image(kind):
 def test_the_same_bytes_give_the_same_words():
     data = saved(Image.effect_mandelbrot((300, 200), (-2, -1, 1, 1), 50).convert("RGB"), "JPEG")
     assert len({describe(data) for _ in range(3)}) == 1
-
-
-@pytest.mark.parametrize(
-    ("order", "pieces"),
-    [
-        ("Extract every e-mail address:", "bridge@city.example.org"),
-        ("Find the URLs:", "https://city.example.org/bridge_(new)"),
-        ("Which dates are mentioned?", "2 May 2019\nJanuary 12, 2017\n2020-01-31"),
-        ("List the amounts:", "$4.5 million"),
-        ("Get the phone numbers.", "+351 21 123 4567"),
-        ("List the names:", "Harbour Bridge, Dr. Alice Moreau, Lisbon, Tom van Dijk"),
-        ("Give me 2 keywords:", "Bridge, Harbour"),
-        ("What is the title?", "The Harbour Bridge opens again"),
-        ("Extract the questions.", "Would the traffic come back?"),
-        ("Find the longest quote:", '"We waited a long time for this,"'),
-        ("List prices and questions:", "$4.5 million\nWould the traffic come back?"),
-    ],
-)
-def test_each_kind_of_piece_is_taken_word_for_word(order, pieces):
-    assert extract([f"{order}\n{TEXT}"]) == pieces
-
-
-def test_numbers_are_taken_with_their_percent_sign():
-    found = extract([f"Extract all numbers:\n{TEXT}"]).split("\n")
-    assert {"12,000", "15 %", "4.5"} <= set(found)
-
-
-@pytest.mark.parametrize(
-    ("order", "wanted"),
-    [
-        ("Summarise in one sentence:", 1),
-        ("Summarize this.", 2),
-        ("The 3 key sentences, tl;dr:", 3),
-        ("Write a short summary:", 2),
-        ("Here is the text:", 2),
-    ],
-)
-def test_a_summary_is_so_many_sentences_in_their_order(order, wanted):
-    lines = extract([f"{order}\n\n{TEXT}"]).split("\n")
-    places = [TEXT.index(line) for line in lines]
-    assert len(lines) == wanted
-    assert places == sorted(places)
-
-
-PLACES = """List the dates./```/{}/``` | List the dates: "{}" | ```text/{}/```/List the dates.
-{}//Please list the dates. | List the dates./One per line.//Text: {} | List dates: {}"""
-
-
-@pytest.mark.parametrize("prompt", PLACES.replace("\n", " | ").split(" | "))
-def test_the_text_is_found_wherever_it_stands(prompt):
-    plain_text = TEXT.replace('"', "'")
-    found = extract([prompt.replace("/", "\n").format(plain_text)])
-    assert found == "2 May 2019\nJanuary 12, 2017\n2020-01-31"
-
-
-BEYOND = """Translate into German: | What is the sentiment? | Explain this text: | Hello.
-Why was it closed? | Rewrite the text. | Summarise in French: | List the names as JSON:
-How many dates are there? | Write a story with these names: | Which date is the latest?
-Answer the questions: | Find names and translate them: | Count the dates. | Compare the dates."""
-
-
-@pytest.mark.parametrize("order", BEYOND.replace("\n", " | ").split(" | "))
-def test_what_takes_a_model_is_unsupported(order):
-    with pytest.raises(Rejected, match="offline has no model") as caught:
-        extract([f"{order}\n\n{TEXT}"])
-    assert caught.value.code == "unsupported"
-
-
-@pytest.mark.parametrize(
-    "prompt", ["", "Summarise this.", "List the dates:", TEXT, "Summarise: hm"]
-)
-def test_a_prompt_without_order_or_text_is_unsupported(prompt):
-    with pytest.raises(Rejected, match="offline has no model"):
-        extract([prompt])
-
-
-def test_an_order_about_the_world_is_not_taken_for_one_about_a_text():
-    with pytest.raises(Rejected, match="offline has no model"):
-        extract([f"List the key points of the French Revolution.\n\n{TEXT}"])
-    with_system = ["You answer for the Acme company.", f"List the dates of the report.\n\n{TEXT}"]
-    with pytest.raises(Rejected, match="offline has no model"):
-        extract(with_system)
-    assert extract(["You work for Acme.", f"List the dates.\n\n{TEXT}"]).startswith("2 May 2019")
-
-
-def test_an_order_after_the_text_is_found():
-    assert extract([f"{TEXT}\n\nSummarise in one sentence."]).startswith("Dr. Alice Moreau")
-
-
-def test_shouting_and_sentence_starts_are_no_names():
-    text = "NO WARRANTY OF ANY KIND. Yesterday we met Ann Lee in Oslo. Bob Ray came late. "
-    assert extract([f"List the names:\n{text * 2}"]) == "Ann Lee, Oslo, Bob Ray"
-
-
-def test_nothing_found_is_said_and_not_filled_in():
-    with pytest.raises(Rejected, match="holds nothing"):
-        extract(["Extract the e-mail addresses:\n" + "No address stands here. " * 9])
-
-
-def test_other_scripts_are_summarised_too():
-    text = "橋は再び開かれた。町の人々は長い間この橋を待っていた。橋の修理には四百万かかった。"
-    assert extract([f"Summarise in one sentence:\n{text * 1}{'橋は町にある。' * 20}"]).endswith(
-        "。"
-    )
-
-
-HOSTILE = 'a|!|a@|1,|1 -|"|"aa|A |a-|http://|\n# |.)|\n |: |(|May |$1 |Aa |1/|```|The cat sat. '
-
-
-@pytest.mark.parametrize("unit", HOSTILE.split("|"))
-def test_the_time_for_a_hostile_text_grows_no_faster_than_the_text(unit):
-    kinds = "e-mails, URLs, dates, prices, phones, numbers, names, questions, quotes, keywords"
-    prompt = f"Extract {kinds}, key sentences:\n" + unit * (100_000 // len(unit))
-    started = time.process_time()
-    with contextlib.suppress(Rejected):
-        extract([prompt])
-    assert time.process_time() - started < 2  # a tenth here; squared, minutes

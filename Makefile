@@ -1,0 +1,45 @@
+# Two commands do all on a machine with Python >= 3.11 and make: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := build/demo
+
+.PHONY: demo test install lint types bench clean
+
+demo: $(VENV)/installed
+	@rm -rf $(DEMO) && mkdir -p $(DEMO) && cp -R jobs/. $(DEMO)/
+	@echo "== a folder of photographs, measured by the embedded provider (no model, no key) =="
+	$(BIN)/overnight run $(DEMO)/photos
+	@echo && $(BIN)/python -c "import json,sys; [print('  ' + r['id'] + ': ' + r['output']) for r in map(json.loads, open(sys.argv[1], encoding='utf-8'))]" $(DEMO)/photos.results.jsonl
+	@echo && echo "== a file of prompts: what carries a text is extracted from it, the rest needs a model =="
+	$(BIN)/overnight run $(DEMO)/prompts.jsonl || test $$? -eq 1
+	@echo && $(BIN)/python -c "import json,sys; [print('  ' + r['id'] + ': ' + r['output'].replace(chr(10), ' / ')[:160]) for r in map(json.loads, open(sys.argv[1], encoding='utf-8'))]" $(DEMO)/prompts.results.jsonl
+	@echo && echo "Everything is in $(DEMO). Run the same command again: nothing is done twice."
+
+test: $(VENV)/installed-dev lint types
+	$(BIN)/pytest
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python tests/bench/throughput.py
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache

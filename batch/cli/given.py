@@ -1,0 +1,128 @@
+"""From the options that were given to Settings."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from ..errors import UsageError
+from ..media.load import ImageRules
+from ..outcomes import Price
+from ..settings import Settings, is_stream
+
+DECIDING = ("prompt", "system", "model")
+PLAIN = frozenset(Settings.__struct_fields__)
+
+NEARNESS = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+"""Where a value may come from, the nearest to the user first."""
+
+CLUSTER = re.compile(r"-[nqv]{2,}")
+"""Short flags typed as one word."""
+
+PASSWORD = re.compile(r"(//[^/\s:@]*:)[^/\s@]+@")
+
+
+def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
+    """The settings that a command's options make; raises `UsageError`."""
+    values = dict(values)
+    refuse_two_streams(values["sources"])
+    prompt, typed_as = prompt_given(ctx, values.pop("prompt"), values.pop("prompt_file"))
+    flags: dict[str, Any] = {}
+    ambient: dict[str, Any] = {}
+    for name in DECIDING:
+        value = prompt if name == "prompt" else values.pop(name)
+        asked = typed_as if name == "prompt" else name
+        if value is not None:
+            typed = ctx.get_parameter_source(asked) is ParameterSource.COMMANDLINE
+            (flags if typed else ambient)[name] = value
+    known = ctx.meta.get("overnight.providers", {}).get(values["provider"], {})
+    for name in ("base_url", "key_file"):
+        if not values[name] and name in known:
+            values[name] = known[name]
+    images = ImageRules(
+        max_bytes=values["max_image_bytes"],
+        max_pixels=values["max_image_pixels"],
+        max_side=values["max_side"],
+        original_bytes=values["original_bytes"],
+    )
+    plain = {name: value for name, value in values.items() if name in PLAIN and value is not None}
+    program = ctx.find_root().info_name or "overnight"
+    return Settings(
+        **plain,
+        flags=flags,
+        ambient=ambient,
+        images=images,
+        price=price_of(known.get("price")),
+        program=program,
+        command=f"{program} {command_to_go_on(ctx.meta.get('overnight.typed', ()))}",
+    )
+
+
+def refuse_two_streams(sources: Iterable[str]) -> None:
+    """Raise `UsageError` when more than one source can be read only once."""
+    streams = [name for name in sources if is_stream(name)]
+    if len(streams) > 1:
+        raise UsageError(f"{' and '.join(streams)}: only one source may be stdin or a pipe")
+
+
+def prompt_given(
+    ctx: click.Context, prompt: str | None, path: str | None
+) -> tuple[str | None, str]:
+    """The prompt, and the name of the option that gave it: the one nearer to the user.
+
+    Raises `UsageError` when both were given in one place.
+    """
+    if path is None:
+        return prompt, "prompt"
+    if prompt is not None:
+        ours, other = (
+            NEARNESS.index(ctx.get_parameter_source(name)) for name in ("prompt", "prompt_file")
+        )
+        if ours == other:
+            raise UsageError("--prompt and --prompt-file are two ways to give one thing: give one")
+        if ours < other:
+            return prompt, "prompt"
+    return prompt_from(path), "prompt_file"
+
+
+def prompt_from(path: str) -> str:
+    """The prompt in a file, without its last newlines."""
+    try:
+        text = Path(path).read_text("utf-8-sig").rstrip("\n")
+    except OSError as error:
+        raise UsageError(f"cannot read the prompt file {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the prompt file {path} is not UTF-8: save it as UTF-8") from error
+    if not text.strip():
+        raise UsageError(f"the prompt file {path} is empty")
+    return text
+
+
+def price_of(table: Any) -> Price | None:
+    """The price of a `[provider.NAME]` table: dollars for a million tokens in and out."""
+    try:
+        return None if table is None else msgspec.convert(table, Price, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"price = {{input = 0.15, output = 0.6}} is expected: {error}") from error
+
+
+def command_to_go_on(typed: Sequence[str]) -> str:
+    """What to type to go on, as a shell takes it: the typed command as a `run`, without secrets."""
+    _, *rest = typed or ("run",)
+    return PASSWORD.sub(r"\1…@", shlex.join(["run", *words_to_go_on(rest)]))
+
+
+def words_to_go_on(words: Iterable[str]) -> Iterator[str]:
+    """The words without those that would begin anew (`--fresh`) or do nothing (`--dry-run`)."""
+    for word in words:
+        if CLUSTER.fullmatch(word):
+            yield word.replace("n", "")
+        elif word not in ("--fresh", "--dry-run", "-n"):
+            yield word

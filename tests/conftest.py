@@ -1,0 +1,18 @@
+"""Fixtures that several test files share."""
+
+import pytest
+from server import Server
+from shell import Shell
+
+
+@pytest.fixture
+def shell(tmp_path, capfd, monkeypatch):
+    """The command in a folder of its own, with nothing of this machine's environment."""
+    return Shell(tmp_path, capfd, monkeypatch)
+
+
+@pytest.fixture
+def server():
+    """The scripted server without a script: it gives the right answers."""
+    with Server() as one:
+        yield one
