@@ -18,15 +18,14 @@ def main(program: str = "overnight") -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, end)
-    return flushed(command_line(program=program))
+    return command_line(program=program)
 
 
 def open_streams() -> None:
     """Make sure of stdin, stdout and stderr.
 
     Cron and services may start a process with some of them closed: the next file that is opened
-    would get their number, and what is printed would land in it. And a name that the terminal's
-    encoding has no letters for is no reason to fail.
+    would get their number, and what is printed would land in it.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -35,27 +34,11 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
         if number and getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "w", encoding="utf-8", closefd=False))
-        if number:
-            getattr(sys, name).reconfigure(errors="backslashreplace")
 
 
 def end(_number: int, _frame: FrameType | None) -> None:
     """End with the code of a signal, where no run is there to be stopped in order."""
     raise SystemExit(143)
-
-
-def flushed(code: int) -> int:
-    """The exit code, once what was printed is out; nobody reading on is no error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python would try again at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    except OSError as error:
-        sys.stderr.write(f"overnight: cannot write to stdout: {error.strerror}\n")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 74
-    return code
 
 
 def end_with_bug(

@@ -53,7 +53,7 @@ class Concurrency:
 
     async def acquire(self) -> None:
         """Wait for a place."""
-        if self.held < self._limit and not self._waiting:
+        if self.held < self._limit:  # then nobody waits: whoever could come in was let in
             self.held += 1
             return
         turn = asyncio.get_running_loop().create_future()

@@ -54,6 +54,8 @@ class ImageRef(Struct, frozen=True, tag="image"):
     source: str
     detail: str = ""
     """OpenAI's `detail` of an image part; empty when the job gave none."""
+    is_address: bool = False
+    """Whether `source` is the address of a message's part; a path that looks like one is not."""
 
 
 class Picture(Struct, frozen=True, tag="picture"):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from msgspec import UNSET, Struct
 
@@ -43,6 +46,8 @@ class RunRules(Struct, frozen=True):
     held_bytes: int = 256 << 20
     price: Price | None = None
     in_process: bool = False
+    failed_folder: str = ""
+    """The real folder of the failed file, which paths in its lines are relative to."""
 
 
 class Flight:
@@ -110,7 +115,30 @@ def failed_of(rules: RunRules, flight: Flight, key: str, error: JobError) -> Fai
         run_id=rules.run_id,
         finished_at=now(),
     )
-    return Failed(flight.job.id, flight.job.fields, failure)
+    return Failed(flight.job.id, portable_fields(flight.job, rules.failed_folder), failure)
+
+
+def portable_fields(job: Job, folder: str) -> dict[str, Any]:
+    """The job's fields with image paths told from `folder`, so that its failed line can run there.
+
+    Paths that lead out of `folder` stay as written: they need `--root` again.
+    """
+    if not folder or folder == job.root:
+        return job.fields
+    fields = dict(job.fields)
+    if isinstance(fields.get("image"), str):
+        fields["image"] = moved(fields["image"], job.root, folder)
+    if isinstance(fields.get("images"), list):
+        fields["images"] = [moved(path, job.root, folder) for path in fields["images"]]
+    return fields
+
+
+def moved(path: str, root: str, folder: str) -> str:
+    """A path relative to `root` as one relative to `folder`, when it stays inside that."""
+    if path.startswith(("/", "~")) or ".." in path.split("/") or "://" in path:
+        return path
+    there = os.path.relpath(Path(root) / path, folder)
+    return path if there.startswith("..") else there
 
 
 def now() -> str:

@@ -279,7 +279,8 @@ class Runner:
         """Raise `Away` when the wait that lies ahead is longer than the run may wait."""
         asked = error.retry_after or 0.0
         silent = self.lane.unanswered_for()
-        waits = self.lane.breaker.is_open or asked or isinstance(error, RateLimited)
+        away = self.lane.breaker.is_open or error.code == "connection"
+        waits = away or asked or isinstance(error, RateLimited)
         if waits and silent + asked >= self._rules.max_outage:
             raise Away(away_words(error, asked, silent)) from error
 

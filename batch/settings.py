@@ -212,18 +212,21 @@ def plan_rules(
 
 def run_rules(provider: AsyncGeneratorProvider, settings: Settings) -> RunRules:
     """The rules that every job of the run has in common."""
+    # How long the run waits for its provider must not take a job's own attempts away.
+    patience = max(settings.max_outage, settings.timeout * (settings.retries + 1))
     load = LoadRules(settings.images, provider.takes_originals, settings.allow_remote_images)
     return RunRules(
         run_id=new_run_id(),
         provider=settings.provider,
         model_of=provider.get_model,
         load=load,
-        retry=RetryPolicy(retries=settings.retries, patience=settings.max_outage),
+        retry=RetryPolicy(retries=settings.retries, patience=patience),
         max_outage=settings.max_outage,
         window=max(8, settings.concurrency * 3),
         held_bytes=settings.max_held_bytes,
         price=settings.price,
         in_process=provider.in_process,
+        failed_folder="" if settings.streams else os.path.realpath(settings.paths().failed.parent),
     )
 
 

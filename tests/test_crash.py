@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from night import ATTEMPTS, KEPT, Night, answer, can_mount
-from oracle import answer_to, judge, paid, parsed, recorded
+from oracle import RESULT_KEYS, answer_to, judge, paid, parsed, recorded
 from PIL import Image
 from server import Hold, Server, Status
 
@@ -355,48 +355,104 @@ def test_a_results_file_that_is_removed_during_the_run_loses_no_answer(night):
     assert made.judge()
 
 
-DISK = """
+def test_running_the_failed_file_into_the_same_results_loses_no_job_when_it_is_killed(night):
+    made = night(9, faults=lambda request: None if request.prompt[7] in "01" else Status(422))
+    assert made.run()[0] == 1
+    whole, made.source = made.source, made.failed
+    again = ("--retry-failed", "all", "-o", made.results)
+    made.server.faults = lambda request: Hold() if request.number > 12 else None
+    assert made.kill_after(5, *again)
+    assert len(recorded(made.results)) >= 2
+    made.server.faults = None
+    assert made.run(*again)[0] == 0
+    assert made.judge()
+    assert not made.failed.exists()
+    made.source = whole
+    assert made.run()[::2] == (0, 0)
+
+
+def on_small_disk(script, made, folder):
+    """Run a shell script in a namespace where it may mount; exit codes it told, and all it said.
+
+    `$DISK` is a folder to mount on, `$COPY` one to leave copies in, `"$@"` the run of a job file
+    on that disk.
+    """
+    disk, copy = folder / "disk", folder / "copy"
+    disk.mkdir()
+    copy.mkdir()
+    command = made.command()
+    command[command.index(made.source)] = disk / "night.jsonl"
+    names = {"DISK": disk, "SOURCE": made.folder, "COPY": copy, "HOME": folder}
+    told = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script, "sh", *map(str, command)],
+        env=KEPT | {name: str(path) for name, path in names.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return re.findall(r"code (\d+)", told.stdout), told.stdout + told.stderr, copy
+
+
+FULL = """
 set -u
 mount -t tmpfs -o size=6m none "$DISK"
-cp "$SOURCE" "$DISK/night.jsonl"
+cp "$SOURCE/night.jsonl" "$DISK"
 dd if=/dev/zero of="$DISK/ballast" bs=1k count=1500 2>&1
 "$@"; echo "code $?"
-mkdir "$COPY"; cp -a "$DISK/." "$COPY"
 rm "$DISK/ballast"
+mount -o remount,size=60m "$DISK"
+"$@"; echo "code $?"
+cp -a "$DISK/." "$COPY"
+"""
+needs_disk = pytest.mark.skipif(
+    not can_mount(), reason="no disk can be mounted in a namespace of our own here"
+)
+
+
+@needs_disk
+def test_a_full_disk_ends_with_74_and_every_answer_that_came_and_the_same_command_finishes(
+    night, tmp_path
+):
+    filling = "x" * 40_000
+    made = night(60, answer=lambda request: answer(request) + filling, latency=0.02)
+    codes, words, copy = on_small_disk(FULL, made, tmp_path)
+    assert codes == ["74", "0"], words
+    assert "No space left on device" in words
+    assert made.server.arrived == made.server.answers == 60  # none in flight was lost
+    whole = copy / "night.results.jsonl"
+    assert judge(made.prompts, whole, answer=lambda prompt: answer_to(prompt) + filling)
+
+
+NO_ROOM_TO_REPAIR = """
+set -u
+mount -t tmpfs -o size=1m none "$DISK"
+cp "$SOURCE"/night.* "$DISK"
+dd if=/dev/zero of="$DISK/ballast" bs=4k 2>&1
+truncate -s -12k "$DISK/ballast"
+"$@"; echo "code $?"
+cmp "$SOURCE/night.results.jsonl" "$DISK/night.results.jsonl"; echo "code $?"
+rm "$DISK/ballast"
+ls -A "$DISK"
 mount -o remount,size=60m "$DISK"
 "$@"; echo "code $?"
 cp -a "$DISK/." "$COPY"
 """
 
 
-@pytest.mark.skipif(not can_mount(), reason="no disk can be mounted in a namespace of our own here")
-def test_a_full_disk_ends_with_74_and_every_answer_that_came_and_the_same_command_finishes(night):
-    filling = "x" * 40_000
-    made = night(60, answer=lambda request: answer(request) + filling, latency=0.02)
-    disk, copy = made.folder / "disk", made.folder / "copy"
-    disk.mkdir()
-    command = made.command()
-    command[command.index(made.source)] = disk / "night.jsonl"
-    told = subprocess.run(
-        ["unshare", "-rm", "sh", "-c", DISK, "sh", *map(str, command)],
-        env={
-            **KEPT,
-            "HOME": str(made.folder),
-            "DISK": str(disk),
-            "SOURCE": str(made.source),
-            "COPY": str(copy),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    codes = re.findall(r"code (\d+)", told.stdout)
-    assert codes == ["74", "0"], told.stderr
-    assert "No space left on device" in told.stderr
-    assert made.server.arrived == made.server.answers == 60
-    assert judge(
-        made.prompts,
-        copy / "night.results.jsonl",
-        answer=lambda prompt: answer_to(prompt) + filling,
-    )
-    assert not (copy / "night.failed.jsonl").exists()
+@needs_disk
+def test_a_disk_too_full_to_repair_ends_with_74_and_the_results_as_they_were(spoilt, tmp_path):
+    made = spoilt(lambda whole: b"{" + whole + line_of(60_000))
+    codes, words, copy = on_small_disk(NO_ROOM_TO_REPAIR, made, tmp_path)
+    assert codes == ["74", "0", "0"], words
+    assert "cannot repair" in words
+    assert ".part" not in words
+    assert made.server.arrived == 1
+    verdict = judge(made.prompts, copy / "night.results.jsonl")
+    assert verdict.strange == ["an orphan"]
+    assert not verdict.lost + verdict.doubled + verdict.unparsable + verdict.leftovers
+
+
+def line_of(size):
+    """A sound record of a job that left the source."""
+    values = dict.fromkeys(RESULT_KEYS, "") | {"id": "an orphan", "status": "ok", "key": "0"}
+    return json.dumps(values | {"output": "x" * size}).encode() + b"\n"

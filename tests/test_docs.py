@@ -36,7 +36,7 @@ def options_page():
         lines += [f"## overnight {name}", "", command.help.split("\n\n")[0], ""]
         lines += ["| option | meaning | default |", "|---|---|---|"]
         for option in command.params:
-            if isinstance(option, click.Option):
+            if isinstance(option, click.Option) and not option.hidden:
                 names = ", ".join(f"`{each}`" for each in option.opts)
                 default = f"`{option.default}`" if option.show_default else ""
                 lines.append(f"| {names} | {option.help or ''} | {default} |")

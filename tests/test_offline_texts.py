@@ -207,6 +207,10 @@ def test_what_belongs_together_is_not_guessed_from_a_crowd():
     assert refused("List the IP addresses that were refused:", log * 4)
 
 
+def test_a_further_order_in_a_paragraph_of_its_own_is_not_taken_for_text():
+    assert refused("List the dates.\n\nAlso say which of them matters.")
+
+
 def test_a_format_that_is_asked_for_is_no_further_question():
     order = "Extract the e-mail addresses. Do not add anything else, no explanations."
     assert extract([f"{order}\n\n{TEXT}"]) == "bridge@city.example.org"

@@ -61,4 +61,4 @@ def test_the_job_file_of_the_readme_is_a_job_file(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "3 jobs" in done.stderr
+    assert "3 jobs" in done.stdout

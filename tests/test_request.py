@@ -331,3 +331,9 @@ def test_a_file_that_went_away_has_the_digest_of_its_failure(photos):
     media = load(each, "m", RULES).media
     (photos / "a.png").unlink()
     assert current_digests(each, media, ImageRules()) == ("!image_unreadable",)
+
+
+@pytest.mark.parametrize("address", ["https://host/a.png", data_uri(png()), "http://host/a.png"])
+def test_the_image_field_takes_no_address_even_when_remote_images_are_allowed(tmp_path, address):
+    loaded = load(job(tmp_path, prompt="x", image=address), "m", REMOTE)
+    assert loaded.error.code == "not_allowed"

@@ -509,7 +509,7 @@ def test_a_wait_of_a_day_ends_the_run_with_the_time_to_come_back(house):
     assert house.lines("failed") == []
 
 
-def test_the_state_file_is_never_seen_half_written_or_left_as_running(house):
+def test_after_every_run_the_state_file_says_how_it_ended(house):
     house.plain(50)
     for _ in range(5):
         summary = real(house)

@@ -36,12 +36,15 @@ def test_what_is_written_is_read(tmp_path):
 def test_the_keys_are_those_that_were_promised_in_their_order(tmp_path):
     path = tmp_path / "night.run.json"
     write_state(path, state())
-    assert list(json.loads(path.read_bytes())) == (
-        "run_id version source provider model state reason exit_code pid host started_at "
-        "updated_at jobs done_before answered failed left retries paused_s input_tokens "
-        "output_tokens cost_usd rate_per_s latency_p50_s latency_p95_s in_flight "
-        "oldest_in_flight failures"
-    ).split()
+    assert (
+        list(json.loads(path.read_bytes()))
+        == (
+            "run_id version source provider model state reason exit_code pid host started_at "
+            "updated_at jobs done_before answered failed left retries paused_s input_tokens "
+            "output_tokens cost_usd rate_per_s latency_p50_s latency_p95_s in_flight "
+            "oldest_in_flight failures"
+        ).split()
+    )
 
 
 def test_a_reader_finds_a_whole_state_at_every_moment(tmp_path):

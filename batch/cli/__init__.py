@@ -13,6 +13,7 @@ from .. import __version__
 from ..errors import BatchError, RunError, UsageError
 from ..views.text import clean
 from .commands import COMMANDS
+from .out import put
 
 __all__ = ["COMMANDS", "cli", "main"]
 
@@ -66,9 +67,10 @@ def main(args: Sequence[str] | None = None, program: str = "overnight") -> int:
     `args` are those of the process when none are given; `program` is what the user typed to get
     here. A bug of ours comes out as the exception that it is.
     """
-    logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
+        logging.basicConfig(format="%(levelname)s: %(message)s")
         code = cli.main(args, prog_name=program, standalone_mode=False)
+        put(b"")  # what click printed shall not be lost, or complained of, at the very end
     except click.ClickException as error:
         error.show()
         if isinstance(error, click.BadParameter) and (place := origin(error)):

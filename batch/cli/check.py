@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import AsyncExitStack
 from typing import Any
 
 import click
-import msgspec
 
 from ..errors import Halt, UsageError
 from ..results.paths import check_output
 from ..settings import Settings, is_stream, make_connection, make_provider
 from ..survey import Survey, open_sources, refuse_bad_lines, survey
-from ..views.text import clean, codes, count
+from ..views.text import codes, count
 from .given import settings_of
+from .out import put_json, put_text
 
 
 def work(ctx: click.Context, values: dict[str, Any]) -> int:
@@ -28,10 +27,10 @@ def print_check(settings: Settings, values: dict[str, Any]) -> int:
     missing = missing_key(settings)
     found = asyncio.run(checked(settings))
     if values["json"]:
-        sys.stdout.buffer.write(msgspec.json.encode(check_facts(settings, found)) + b"\n")
+        put_json(check_facts(settings, found))
     elif not values["quiet"]:
         note = [f"note: {missing}"] if missing else []
-        click.echo(clean("\n".join([*check_lines(settings, found), *note, next_line(settings)])))
+        put_text("\n".join([*check_lines(settings, found), *note, f"next: {settings.command}"]))
     return 0
 
 
@@ -104,8 +103,3 @@ def check_lines(settings: Settings, found: Survey) -> list[str]:
         cost = plan.tokens * settings.price.input / 1e6
         lines.append(f"cost of that text: about ${cost:,.4f} (estimate, answers not included)")
     return lines
-
-
-def next_line(settings: Settings) -> str:
-    """The command to type next."""
-    return f"next: {settings.command}"

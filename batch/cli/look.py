@@ -42,13 +42,14 @@ def files_of(ctx: click.Context, values: dict[str, Any]) -> tuple[Settings, Path
 def look(ctx: click.Context, values: dict[str, Any]) -> Look:
     """Compare a source with its output.
 
-    Options that decide the keys and are not given are those of the last run; when nobody knows
-    them, ids alone are compared. Raises `UsageError`.
+    Options that decide the keys are those of the last run unless they are typed, whatever the
+    configuration says by now; when nobody knows them, ids alone are compared. Raises `UsageError`.
     """
     given, paths = files_of(ctx, values)
     sources = tuple(str(paths.spool) if is_stream(name) else name for name in given.sources)
     given = msgspec.structs.replace(given, sources=sources)
-    named = ctx.get_parameter_source("provider") is not ParameterSource.DEFAULT
+    asked = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    named = ctx.get_parameter_source("provider") in asked
     settings, known = with_last_options(given, paths, provider_given=named)
     return Look(
         settings,
@@ -70,7 +71,7 @@ def with_last_options(
             provider=given.provider if provider_given else facts["provider"],
             root=given.root or facts.get("root"),
             flags={**facts.get("flags", {}), **given.flags},
-            ambient={**facts.get("ambient", {}), **given.ambient},
+            ambient={**given.ambient, **facts.get("ambient", {})},
         ), True
     state = read_state(paths.state)
     if provider_given or (state is None and (given.flags or given.ambient)):

@@ -49,6 +49,14 @@ PROVIDER = option(
     help="Who answers; `overnight providers` lists them.",
 )
 
+LAST_PROVIDER = click.Option(
+    ["--provider"],
+    default="offline",
+    show_default=False,
+    metavar="NAME",
+    help="Who answered [that of the last run].",
+)
+
 WHO = (
     PROVIDER,
     option("--base-url", metavar="URL", help="The server, without the wire's own path."),

@@ -8,7 +8,7 @@ import click
 
 from ..providers.base import AsyncGeneratorProvider
 from ..providers.registry import find_provider, provider_names
-from ..views.text import clean
+from .out import put_text
 
 
 def work(_ctx: click.Context, values: dict[str, Any]) -> int:
@@ -18,8 +18,7 @@ def work(_ctx: click.Context, values: dict[str, Any]) -> int:
     else:
         told = facts(find_provider(values["name"]))
     width = max(map(len, told)) + 2
-    for label, text in told.items():
-        click.echo(clean(f"{label:<{width}}{text}"))
+    put_text("\n".join(f"{label:<{width}}{text}" for label, text in told.items()))
     return 0
 
 

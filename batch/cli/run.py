@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
-import msgspec
 
 from ..engines.local import run_local
 from ..errors import UsageError
 from ..views.progress import make_view
 from .check import print_check
 from .given import settings_of
+from .out import put_json
 
 
 def work(ctx: click.Context, values: dict[str, Any]) -> int:
@@ -29,5 +28,5 @@ def work(ctx: click.Context, values: dict[str, Any]) -> int:
         view.close()
     view.finish(summary)
     if values["json"]:
-        sys.stdout.buffer.write(msgspec.json.encode(summary.state) + b"\n")
+        put_json(summary.state)
     return summary.exit_code

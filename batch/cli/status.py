@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import time
 from typing import Any
 
@@ -16,8 +15,9 @@ from ..results.lock import is_locked
 from ..results.state import RunState, read_state
 from ..settings import source_label
 from ..views.progress import progress_line
-from ..views.text import clean, codes, count
+from ..views.text import codes, count, latency
 from .look import Look, files_of, look
+from .out import put_json, put_text
 
 INTERVAL = 2.0
 """Seconds between two looks with --watch."""
@@ -28,10 +28,9 @@ def work(ctx: click.Context, values: dict[str, Any]) -> int:
     while True:
         state, command = state_now(ctx, values)
         if values["json"]:
-            sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")
-            sys.stdout.flush()
+            put_json(state)
         else:
-            click.echo(clean("\n".join(status_lines(state, command))))
+            put_text("\n".join(status_lines(state, command)))
         if not values["watch"] or state.state != "running":
             return 0
         time.sleep(INTERVAL)
@@ -132,6 +131,7 @@ def pace(state: RunState) -> list[str]:
         return []
     facts = [f"{state.rate_per_s:g}/s"]
     if state.latency_p50_s is not None and state.latency_p95_s is not None:
-        facts.append(f"latency p50 {state.latency_p50_s:g} s, p95 {state.latency_p95_s:g} s")
+        middle, most = latency(state.latency_p50_s), latency(state.latency_p95_s)
+        facts.append(f"latency p50 {middle}, p95 {most}")
     word = "last sign of life" if state.state == "died" else "ended"
     return [f"last run: {', '.join(facts)}; {word} {state.updated_at}"]

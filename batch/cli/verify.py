@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
-import msgspec
 
 from ..results.lock import is_locked
 from ..results.soundness import unsound_lines
-from ..views.text import clean, count
+from ..views.text import count
 from .look import Look, look
+from .out import put_json, put_text
 
 
 def work(ctx: click.Context, values: dict[str, Any]) -> int:
@@ -21,11 +20,11 @@ def work(ctx: click.Context, values: dict[str, Any]) -> int:
     if wrong and is_locked(seen.paths.lock):
         wrong.append("a run is using this output now: verify again when it has ended")
     if values["json"]:
-        sys.stdout.buffer.write(msgspec.json.encode(facts(seen, wrong)) + b"\n")
+        put_json(facts(seen, wrong))
     elif wrong:
-        click.echo(clean("\n".join(wrong)))
+        put_text("\n".join(wrong))
     elif not values["quiet"]:
-        click.echo(clean(sound_line(seen)))
+        put_text(sound_line(seen))
     return 1 if wrong else 0
 
 
@@ -64,7 +63,7 @@ def unsettled(seen: Look) -> list[str]:
     """Jobs that are neither answered nor failed."""
     plan = seen.found.plan
     lines = []
-    if plan.jobs and not seen.paths.results.exists():
+    if plan.new and not seen.paths.results.exists():
         lines.append(f"{seen.paths.results}: there is no such file")
     if plan.new:
         lines.append(f"{count(plan.new, 'job')} without an answer")

@@ -84,7 +84,7 @@ async def supervised(session: Session, grace: float) -> Summary:
     try:
         return await main
     except BaseExceptionGroup as group:
-        raise group.exceptions[0] from group  # users read one error, not a group of one
+        raise group.exceptions[0] from None  # users read one error, not a group of one
     except asyncio.CancelledError:
         raise Interrupted(interrupts.code or 130) from None
     finally:

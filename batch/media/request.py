@@ -109,23 +109,23 @@ class Loader:
         if isinstance(part, Text):
             return part
         try:
-            if part.source.startswith(REMOTE):
+            if is_remote(part):
                 return self._link(part)
-            data = self._bytes(part.source)
+            data = self._bytes(part)
             if self.error is None:
                 return Picture(self._image(data, part.source), part.detail)
         except JobError as error:
             self.error = self.error or error
         return Text("")
 
-    def _bytes(self, source: str) -> bytes:
+    def _bytes(self, part: ImageRef) -> bytes:
         """The bytes behind a reference; its digest is kept, also when it cannot be read."""
         try:
-            if source.startswith("data:"):
-                data = decode_data_uri(source, self._rules.images)
+            if part.is_address:
+                data = decode_data_uri(part.source, self._rules.images)
                 self.digests.append(hashlib.sha256(data).hexdigest())
                 return data
-            data, media = read_file(self._job.root, source, self._rules.images)
+            data, media = read_file(self._job.root, part.source, self._rules.images)
         except JobError as error:
             self.digests.append(f"!{error.code}")
             raise
@@ -161,6 +161,11 @@ class Loader:
                 self.error = self.error or not_fetched(url)
 
 
+def is_remote(part: ImageRef) -> bool:
+    """Whether an image is an address that only a provider could fetch."""
+    return part.is_address and part.source.startswith(REMOTE)
+
+
 def not_fetched(url: str) -> Rejected:
     """The refusal of an image address."""
     words = f"the image {url[:80]!r} is an address: --allow-remote-images passes it on"
@@ -186,9 +191,9 @@ def current_digests(job: Job, recorded: tuple[Media, ...], rules: ImageRules) ->
     for part in job.images:
         media = known.get(part.source)
         try:
-            if part.source.startswith(REMOTE):
+            if is_remote(part):
                 digests.append(part.source)
-            elif part.source.startswith("data:"):
+            elif part.is_address:
                 digests.append(hashlib.sha256(decode_data_uri(part.source, rules)).hexdigest())
             elif media and stat_media(job.root, part.source) == (media.bytes, media.mtime_ns):
                 digests.append(media.sha256)

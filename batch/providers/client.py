@@ -220,4 +220,4 @@ def secret_forms(key: str) -> tuple[str, ...]:
     if not key:
         return ()
     plain = base64.b64encode(key.encode()).decode()
-    return tuple(dict.fromkeys((key, quote(key, safe=""), plain, plain.rstrip("="))))
+    return tuple(dict.fromkeys((key, quote(key), quote(key, safe=""), plain, plain.rstrip("="))))

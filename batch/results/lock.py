@@ -12,7 +12,7 @@ import msgspec
 
 from ..errors import Locked, OutputError
 
-LOOKS = 3
+LOOKS = 5
 BETWEEN_LOOKS = 0.02
 """How often, and after how many seconds, a lock that is taken is tried again."""
 

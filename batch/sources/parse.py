@@ -35,7 +35,13 @@ TOGETHER = (("prompt", "messages"), ("image", "images"), ("id", "custom_id"))
 MERGED = frozenset({"params", "vars"})
 """Objects that are merged key by key; every other value is replaced whole."""
 
+CONTESTED = MERGED.union(RIVALS)
+"""Inherited fields that a line cannot simply be laid upon."""
+
 BATCH_FIELDS = frozenset({"id", "custom_id", "method", "url", "body", "meta", "failure"})
+ADDRESSES = ("data:", "http://", "https://")
+"""What the image parts of messages may hold beside paths; `image` and `images` hold paths only."""
+
 DEFAULT_URL = "/v1/chat/completions"
 UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -99,6 +105,8 @@ class JobFields(Struct, forbid_unknown_fields=True):
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`over` laid upon `base`: rivals displaced, params and vars merged key by key."""
+    if CONTESTED.isdisjoint(base):
+        return {**base, **over}
     out = {name: value for name, value in base.items() if RIVALS.get(name) not in over}
     for name, value in over.items():
         inner = out.get(name)
@@ -305,8 +313,13 @@ def part_of(part: TextFields | ImageFields) -> JobPart:
     if isinstance(part, TextFields):
         return Text(part.text)
     if isinstance(part.image_url, str):
-        return ImageRef(part.image_url)
-    return ImageRef(part.image_url.url, part.image_url.detail or "")
+        return image_part(part.image_url, "")
+    return image_part(part.image_url.url, part.image_url.detail or "")
+
+
+def image_part(url: str, detail: str) -> ImageRef:
+    """The reference of a message's image: an address, or a path as in `image`."""
+    return ImageRef(url, detail, is_address=url.startswith(ADDRESSES))
 
 
 def image_references(fields: JobFields) -> tuple[ImageRef, ...]:

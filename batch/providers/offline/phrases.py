@@ -17,7 +17,8 @@ FENCE_NAME = re.compile(r"\A\w{0,20}\n")
 BREAK = re.compile(r"[.!?:][ \t]*\n|\n[ \t]*\n|:[ \t]")
 GOES_ON = re.compile(r"[^\n]{1,300}+(?<=:)\n")  # an instruction that has a colon in its midst
 MORE_ORDERS = re.compile(
-    r"(?i)\s{0,9}(?:use|return|answer|give|only|do not|don't|please|output|keep|one) .{0,150}\n"
+    r"(?i)\s{0,9}(?:use|return|answer|give|only|do not|don't|please|output|keep|one"
+    r"|also|then|say|tell|for each|translate|explain) .{0,150}\n"
 )
 SUMMARY_ORDER = re.compile(
     r"(?i)\b(?:write|give|make|create|provide|produce|generate|return)(?: me| us)?(?: an?| the)?"
@@ -38,7 +39,8 @@ BEYOND = re.compile(
 )
 EXTRACTS = re.compile(r"(?i)\b(?:extract|find|get|pull|collect|give|return|select)\b")
 ASKS = re.compile(
-    rf"{EXTRACTS.pattern}|\b(?:list|name|show|identify|what|which|print|output|who|need|want)\b"
+    rf"{EXTRACTS.pattern}|\b(?:list|name|show|identify|what|which|print|output|who|need|want"
+    r"|tell me)\b"
 )
 ORDER = re.compile(rf"{ASKS.pattern}|summari[sz]|tl;?dr|please\b")
 IS_SOURCE = re.compile(
@@ -124,9 +126,9 @@ SOURCE = re.compile(
     r"(?: (?!(?:and|or|that|which|with|after|in|before|by|as|what|who|for|from|of|to|name|mention"
     r"|contain|give|an?|the|is|are|one|all|each)\b)[\w'-]{1,20}){0,3}"
     r"(?: from (?:the|an?|my|our)(?: (?!and\b|that\b|which\b)[\w'-]{1,20}){1,3})?"
-    rf"|\b(?:(?:of|in|from|for|within) )?(?:the|my|our|user)(?: (?:following|above|given|whole|user"
-    rf"|attached|meeting|support|product|news))?(?: {SORTS})+(?: (?:below|above|itself))?"
-    r"(?=\s*(?:[.,:;!?\n]|$|(?:and|in|with|that|which|as|one|each)\b))"
+    rf"|\b(?:(?:of|in|from|for|within) )?(?:the|my|our|user)(?: (?:following|above|given|whole"
+    rf"|user(?:'s)?|attached|meeting|support|product|news))?(?: {SORTS})+"
+    r"(?: (?:below|above|itself))?(?=\s*(?:[.,:;!?\n]|$|(?:and|in|with|that|which|as|one|each)\b))"
 )
 ALLOWED = re.compile(
     r"(?i)(?:\A|(?<=[.!?:\n]))\s*(?:please )?name\b"
@@ -135,14 +137,16 @@ ALLOWED = re.compile(
     r"|(?:that |which )?(?:are |is |were |was )?(?:named|mentioned|given|contained|listed|found"
     r"|present|used|asked|appear(?:s|ing)?|occur(?:s|ring)?)"
     r"|do(?:es)? +(?:name|mention|contain|give)|word for word|for me|nothing else"
+    r"|tell me (?=the |all |which |what )"
     r"|in (?:a|a few|short|full|complete)? ?sentences?|as (?:they|it) (?:stands?|are|is)"
     r"|in the order (?:in which they (?:stand|appear)|of the text)|in order of appearance"
     r"|answers? (?:only )?(?:with|in) (?:only )?"
     r"|(?:do not|don't|never) add (?:anything|any other words?)(?: else)?)"
 )
 FILL = """
-please kindly can could would you me us i we want need like to the a an all any every each both of
-only just out in from and or plus also then it them they there here is are be was were do that
-which what list show identify extract find get give pull collect return select print output make
-provide take copy use text short brief concise exact exactly verbatim unique distinct different"""
+please read kindly can could would you me us i we want need like to the a an all any every each
+both of only just out in from and or plus also then it them they there here is are be was were
+do that which what list show identify extract find get give pull collect return select print
+output make provide take copy use text short brief concise exact exactly verbatim unique
+distinct different"""
 FILLER = re.compile(rf"(?i)\b(?:{'|'.join(FILL.split())})\b")

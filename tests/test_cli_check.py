@@ -1,0 +1,124 @@
+"""`overnight check`: the plan of a run, made without sending or writing anything."""
+
+import json
+
+import pytest
+from server import Server, Status
+from shell import dynaspark, openai
+
+FAKE = ("--provider", "fake")
+
+
+def test_the_plan_tells_new_changed_done_and_failed_jobs_and_writes_nothing(shell):
+    shell.jobs(4)
+    with Server(script=[None, None, Status(422)]) as server:
+        shell("run", "jobs.jsonl", "--limit", "3", *dynaspark(server, "-j", "1"))
+        jobs = shell.lines("jobs.jsonl")
+        jobs[1]["prompt"] = "another"
+        shell.write("jobs.jsonl", *jobs)
+        before, sent = shell.files(), len(server.requests)
+        done = shell("check", "jobs.jsonl", *dynaspark(server, "--json"))
+        assert done.code == 0, done.err
+        told = shell("check", "jobs.jsonl", *dynaspark(server))
+        assert len(server.requests) == sent
+    assert shell.files() == before
+    assert done.err == told.err == ""
+    plan = {key: done.json[key] for key in ("jobs", "new", "changed", "done", "failed", "to_do")}
+    assert plan == {"jobs": 4, "new": 1, "changed": 1, "done": 1, "failed": 1, "to_do": 2}
+    assert "4 jobs: 1 new, 1 changed, 1 done" in told.out
+    assert "failed and kept so: rejected 1 (--retry-failed all tries them)" in told.out
+    assert "to do: 2 requests to dynaspark" in told.out
+
+
+def test_an_edited_meta_and_an_inserted_line_renew_nothing(shell):
+    shell.jobs(2)
+    shell("run", "jobs.jsonl", *FAKE)
+    jobs = [job | {"meta": {"shelf": 3}} for job in shell.lines("jobs.jsonl")]
+    shell.write("jobs.jsonl", {"id": "first", "prompt": "x"}, *reversed(jobs))
+    plan = shell("check", "jobs.jsonl", "--json", *FAKE).json
+    assert (plan["new"], plan["changed"], plan["done"]) == (1, 0, 2)
+
+
+def test_answers_of_jobs_that_left_are_told_as_orphans(shell):
+    shell.jobs(3)
+    shell("run", "jobs.jsonl", *FAKE)
+    shell.jobs(1)
+    done = shell("check", "jobs.jsonl", *FAKE)
+    assert done.code == 0
+    assert "2 answers in the results belong to no job any more" in done.out
+
+
+def test_a_line_that_cannot_run_ends_with_2(shell):
+    shell.write("jobs.jsonl", {"id": "a", "prompt": "x"}, {"promt": "x"})
+    done = shell("check", "jobs.jsonl", *FAKE)
+    assert done.code == 2
+    assert done.out == ""
+    assert "jobs.jsonl:2: unknown field `promt`, did you mean `prompt`?" in done.err
+    assert "--skip-bad-lines" in done.err
+    skipping = shell("check", "jobs.jsonl", "--skip-bad-lines", *FAKE)
+    assert skipping.code == 0
+    assert "1 bad line would become failed lines" in skipping.out
+
+
+def test_a_plan_needs_no_key_but_says_that_a_run_does(shell):
+    shell.jobs(2)
+    done = shell("check", "jobs.jsonl", "--provider", "openai", "-m", "m")
+    assert done.code == 0
+    assert "note: openai needs a key: give --key-file FILE or set OPENAI_API_KEY" in done.out
+
+
+def test_what_no_run_would_take_ends_with_2(shell):
+    shell.jobs(1)
+    shell.write("key", "sk-1").chmod(0o644)
+    words = ("check", "jobs.jsonl", "--provider", "openai", "-m", "m")
+    assert shell(*words, "--key-file", "key").code == 2
+    assert shell(*words, "--base-url", "nowhere").code == 2
+    assert shell(*words, "-o", ".").code == 2
+    assert shell("check", "missing.jsonl").code == 2
+    assert shell("check", "-").code == 2
+
+
+def test_tokens_and_cost_are_estimated_and_called_so(shell):
+    shell.write("jobs.jsonl", {"id": "a", "prompt": "x" * 4_000_000})
+    shell.write("overnight.toml", "[provider.openai]\nprice = { input = 0.15, output = 0.6 }")
+    words = ("check", "jobs.jsonl", "--provider", "openai", "-m", "m")
+    plan = shell(*words, "--json").json
+    assert plan["estimated_input_tokens"] == 1_000_000
+    assert plan["estimated_cost_usd"] == pytest.approx(0.15)
+    assert "$0.1500 (estimate, answers not included)" in shell(*words).out
+
+
+def test_images_are_counted_and_not_opened(shell):
+    shell.write("photos/a.png", "This is no picture.")
+    done = shell("check", "photos")
+    assert done.code == 0
+    assert "1 image" in done.out
+
+
+def test_every_option_of_run_is_taken(shell, server):
+    shell.jobs(1)
+    words = ["--timeout", "9", "--if-locked", "skip", "--sync", "each", "--grace", "1", "-v"]
+    done = shell("check", "jobs.jsonl", *openai(server, *words, "--progress", "none"))
+    assert done.code == 0, done.err
+    assert (
+        f"next: overnight run jobs.jsonl --provider openai -m m --base-url {server.url}" in done.out
+    )
+    assert shell("check", "jobs.jsonl", "-q", *FAKE).out == ""
+
+
+def test_the_next_command_can_be_pasted(shell):
+    source = shell.jobs(1, "my jobs.jsonl")
+    done = shell("check", source.name, "-p", "it's", "-nv", *FAKE)
+    assert done.out.splitlines()[-1] == (
+        """next: overnight run 'my jobs.jsonl' -p 'it'"'"'s' -v --provider fake"""
+    )
+
+
+def test_a_check_is_the_same_before_and_after_the_fact(shell):
+    shell.jobs(2)
+    before = shell("check", "jobs.jsonl", "--json", *FAKE).json
+    shell("run", "jobs.jsonl", *FAKE)
+    after = shell("check", "jobs.jsonl", "--json", *FAKE).json
+    assert (before["to_do"], after["to_do"]) == (2, 0)
+    assert (after["done"], after["jobs"]) == (2, 2)
+    assert json.dumps(list(before)) == json.dumps(list(after))
