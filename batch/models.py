@@ -1,7 +1,7 @@
 """The words of the pipe: Job → Request → Reply → Result. Data only, all frozen.
 
 Times are seconds. What is read from or written to files is a msgspec struct whose field order is
-the order of the keys on disk (CONTRACT: fixed keys, fixed order).
+the order of the keys on disk, which readers of the files rely on.
 """
 
 from __future__ import annotations

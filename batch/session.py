@@ -301,7 +301,7 @@ class Session:
         return "the source changed during the run" if limit is None else f"--limit {limit}"
 
     def _exit_code(self) -> int:
-        """The code of CONTRACT section 6."""
+        """The code of `errors.EXIT_CODES` that tells how the run ended."""
         runner = self._runner
         if runner is not None and runner.ended_by is not None:
             return runner.ended_by.exit_code

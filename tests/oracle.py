@@ -1,6 +1,6 @@
 """What a run left, judged without the package: files read with `json` alone, and the server's log.
 
-The invariants are those of FAULTS 4.2, told by the same numbers.
+Each invariant has a number, by which the tests name it.
 """
 
 import hashlib

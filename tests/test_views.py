@@ -105,7 +105,7 @@ def test_the_headline_says_who_answered_what_in_this_run_and_what_is_missing():
 
 
 def test_measured_answers_are_called_measured():
-    assert "by offline (measured, no model looked)" in lines(provider="offline")[0]
+    assert "by offline (measured and extracted, no model)" in lines(provider="offline")[0]
 
 
 def test_failures_are_told_by_code_with_their_file():

@@ -62,7 +62,7 @@ cli = click.version_option(__version__, prog_name="overnight")(
 
 
 def main(args: Sequence[str] | None = None, program: str = "overnight") -> int:
-    """Run the command line; the exit code (CONTRACT section 6).
+    """Run the command line; the exit code of `errors.EXIT_CODES`.
 
     `args` are those of the process when none are given; `program` is what the user typed to get
     here. A bug of ours comes out as the exception that it is.

@@ -71,7 +71,6 @@ class AsyncGeneratorProvider(ProviderModelMixin):
     supports_system_message: ClassVar[bool] = True
     supports_message_history: ClassVar[bool] = True
     supports_schema: ClassVar[bool] = False
-    supports_remote_images: ClassVar[bool] = False
     max_images: ClassVar[int | None] = None
     """Images that one request can carry; None when the provider sets no number."""
     paths: ClassVar[frozenset[str]] = frozenset()

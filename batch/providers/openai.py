@@ -58,7 +58,6 @@ class OpenAI(AsyncGeneratorProvider, ProviderModelMixin):
     needs_auth = True
     needs_model = True
     supports_schema = True
-    supports_remote_images = True
     paths: ClassVar[frozenset[str]] = frozenset({"/v1/chat/completions"})
 
     def address(self, base_url: str) -> str:

@@ -11,7 +11,7 @@ from ..errors import OutputError, UsageError
 
 
 class Paths(Struct, frozen=True):
-    """Where each file of a run stands (CONTRACT section 3)."""
+    """Where each file of a run stands; README tells what each holds."""
 
     results: Path
     failed: Path

@@ -19,7 +19,7 @@ class OldestInFlight(Struct, frozen=True):
 
 
 class RunState(Struct, frozen=True):
-    """The keys of `STEM.run.json`, in order (CONTRACT section 3)."""
+    """The keys of `STEM.run.json`, in order (README, *Files*)."""
 
     run_id: str
     version: str

@@ -1,4 +1,4 @@
-"""From a line to a Job: every rule of CONTRACT section 4 is held here.
+"""From a line to a Job: every rule of docs/jobs.md is held here.
 
 The order of precedence is line > flag > `defaults` line > environment and configuration file.
 """
@@ -82,7 +82,7 @@ IN_MESSAGES = ("role", "content", "type", "text", "image_url", "url", "detail")
 
 
 class JobFields(Struct, forbid_unknown_fields=True):
-    """A line of a job file as written (CONTRACT section 4)."""
+    """A line of a job file as written (docs/jobs.md)."""
 
     id: str | UnsetType = UNSET
     custom_id: str | UnsetType = UNSET

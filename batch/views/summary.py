@@ -9,7 +9,7 @@ from ..settings import Settings
 from ..summary import Summary
 from .text import codes, count, duration, latency
 
-MEASURED = {"offline": " (measured, no model looked)"}
+MEASURED = {"offline": " (measured and extracted, no model)"}
 WHEN = {
     3: "when the provider is back",
     4: "once that is mended",
