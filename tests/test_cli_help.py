@@ -186,3 +186,9 @@ def test_every_command_has_a_summary_for_the_list():
         summary = cli.get_command(context, name).get_short_help_str(100)
         assert summary.endswith(".")
         assert not summary.endswith("...")
+
+
+def test_a_response_cap_that_could_not_be_read_back_is_refused(shell):
+    done = shell("run", "x.jsonl", "--max-response-bytes", "33MiB")
+    assert done.code == 2
+    assert "32 MiB" in done.err

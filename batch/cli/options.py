@@ -12,6 +12,8 @@ from .types import Duration, Size
 TIME = Duration()
 BOUND = Duration(positive=True)
 SIZE = Size()
+LARGEST_RESPONSE = 32 << 20
+"""Bytes; the line of a larger answer, with all its escapes, could be too long to be read back."""
 COUNT = click.IntRange(min=1)
 
 
@@ -128,7 +130,7 @@ PACE = (
     ),
     option(
         "--max-response-bytes",
-        type=SIZE,
+        type=Size(most=LARGEST_RESPONSE),
         default="8MiB",
         metavar="SIZE",
         help="A larger reply fails its job.",

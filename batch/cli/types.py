@@ -35,13 +35,19 @@ class Duration(click.ParamType[float]):
 
 
 class Size(click.ParamType[int]):
-    """Bytes as a number, or with a unit: 500k, 8MiB."""
+    """Bytes as a number, or with a unit: 500k, 8MiB; at most `most`."""
 
     name = "size"
+
+    def __init__(self, *, most: int | None = None) -> None:
+        self._most = most
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Bytes."""
         found = SIZE.fullmatch(str(value).strip())
         if not found or int(found[1]) == 0:
             self.fail(f"{value!r} is no size: write 8388608, 500k or 8MiB", param, ctx)
-        return int(found[1]) * SIZES[found[2].lower()]
+        size = int(found[1]) * SIZES[found[2].lower()]
+        if self._most is not None and size > self._most:
+            self.fail(f"{value!r} is more than the {self._most >> 20} MiB that work", param, ctx)
+        return size

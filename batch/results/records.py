@@ -15,8 +15,10 @@ from ..models import Media
 
 Shape = TypeVar("Shape")
 
-LONGEST_RECORD = 64 << 20
-"""Bytes; a longer line in a results file is damage or an attack."""
+LONGEST_RECORD = 256 << 20
+"""Bytes; a longer line in a results file is damage or an attack. The largest answer that can be
+asked for has 32 MiB, and JSON makes at most six bytes of one.
+"""
 
 SEPARATORS = (
     (b"\xe2\x80\xa8", b"\\u2028"),
