@@ -1,6 +1,9 @@
 """Results, failures and whole outputs for the tests of what stands on disk."""
 
 import hashlib
+import resource
+import signal
+from contextlib import contextmanager
 
 from batch.models import Failed, Failure, Result
 from batch.results.index import Index
@@ -66,3 +69,19 @@ def mend(paths, changed=()):
     if repair_tails(paths):
         index = Index.scan(paths.results)
     set_aside(paths, index, offsets)
+
+
+@contextmanager
+def small_files(most):
+    """No file of this process may grow beyond `most` bytes, as `ulimit -f` and a full disk have it.
+
+    Only for the middle of a test: what pytest prints may go to a file too.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)

@@ -3,8 +3,6 @@
 import errno
 import os
 import re
-import resource
-import signal
 import stat
 import subprocess
 import sys
@@ -12,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from samples import small_files
 
 from batch.errors import OutputError
 from batch.results.append import RESERVE, AppendFile, Reserve
@@ -27,17 +26,6 @@ def file(path):
     opened = AppendFile(path)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def small_files():
-    """A disk that has no room beyond 1,000 bytes a file, as `ulimit -f` makes it."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
 
 
 def mode(path):
@@ -86,30 +74,30 @@ def test_a_line_is_written_by_one_call(tmp_path):
     assert calls == [(str(n), "9008") for n in range(5)]
 
 
-def test_a_short_write_is_cut_back_and_the_next_line_that_fits_follows_whole(
-    file, path, small_files
-):
-    file.append(b"a" * 899 + b"\n")
-    with pytest.raises(OSError, match="No space left") as caught:
-        file.append(b"b" * 299 + b"\n")
-    assert caught.value.errno == errno.ENOSPC
-    assert path.read_bytes() == b"a" * 899 + b"\n"
-    file.append(b"c" * 98 + b"\n")
-    with pytest.raises(OSError, match="No space left"):
-        file.append(b"dd\n")
-    with pytest.raises(OSError, match="File too large"):
-        [file.append(b"\n") for _ in range(5)]
-    assert path.read_bytes().startswith(b"a" * 899 + b"\n" + b"c" * 98 + b"\n")
-    assert b"d" not in path.read_bytes()
+def test_a_short_write_is_cut_back_and_the_next_line_that_fits_follows_whole(file, path):
+    with small_files(1000):
+        file.append(b"a" * 899 + b"\n")
+        with pytest.raises(OSError, match="No space left") as caught:
+            file.append(b"b" * 299 + b"\n")
+        assert caught.value.errno == errno.ENOSPC
+        assert path.read_bytes() == b"a" * 899 + b"\n"
+        file.append(b"c" * 98 + b"\n")
+        with pytest.raises(OSError, match="No space left"):
+            file.append(b"dd\n")
+        with pytest.raises(OSError, match="File too large"):
+            [file.append(b"\n") for _ in range(5)]
+        assert path.read_bytes().startswith(b"a" * 899 + b"\n" + b"c" * 98 + b"\n")
+        assert b"d" not in path.read_bytes()
 
 
-def test_what_another_program_appended_survives_a_short_write(file, path, small_files):
-    file.append(b"ours\n")
-    with path.open("ab") as other:
-        other.write(b"theirs\n")
-    with pytest.raises(OSError, match="No space left"):
-        file.append(b"b" * 2000 + b"\n")
-    assert path.read_bytes() == b"ours\ntheirs\n"
+def test_what_another_program_appended_survives_a_short_write(file, path):
+    with small_files(1000):
+        file.append(b"ours\n")
+        with path.open("ab") as other:
+            other.write(b"theirs\n")
+        with pytest.raises(OSError, match="No space left"):
+            file.append(b"b" * 2000 + b"\n")
+        assert path.read_bytes() == b"ours\ntheirs\n"
 
 
 def test_syncing_while_lines_are_appended_finds_no_fault(file):
@@ -202,13 +190,12 @@ def test_the_reserve_holds_real_blocks_until_it_is_released_once(path):
     assert not reserve.release()
 
 
-def test_a_disk_without_room_for_the_reserve_ends_with_74_before_anything_is_sent(
-    path, small_files
-):
-    with pytest.raises(OutputError, match="nothing was sent") as caught:
-        Reserve(path)
-    assert caught.value.exit_code == 74
-    assert not path.exists()
+def test_a_disk_without_room_for_the_reserve_ends_with_74_before_anything_is_sent(path):
+    with small_files(1000):
+        with pytest.raises(OutputError, match="nothing was sent") as caught:
+            Reserve(path)
+        assert caught.value.exit_code == 74
+        assert not path.exists()
 
 
 def test_a_file_system_without_reserving_goes_without():

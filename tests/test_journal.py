@@ -3,8 +3,6 @@
 import asyncio
 import os
 import re
-import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from oracle import parsed
-from samples import failed, failed_line, line, output, result
+from samples import failed, failed_line, line, output, result, small_files
 
 from batch.errors import OutputError
 from batch.results.append import RESERVE
@@ -176,48 +174,36 @@ async def test_a_file_cut_by_another_program_stops_the_run(tmp_path):
         await desk.journal.close()
 
 
-@pytest.fixture
-def small_files():
-    """No file may grow beyond the reserve and 500 bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (RESERVE + 500, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
-
-
 async def test_answers_that_even_the_reserve_cannot_save_are_saved_elsewhere_and_that_is_told(
-    tmp_path, small_files, monkeypatch
+    tmp_path, monkeypatch
 ):
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
-    paths = output(tmp_path, line("big", "x" * (RESERVE - len(line("big", "")))))
-    desk = Desk(paths)
-    for name in ("a", "b"):
-        with pytest.raises(OutputError, match="cannot write"):
-            desk.journal.append(result(name, "y" * 400))
-    assert not paths.reserve.exists()
-    assert len(desk.troubles) == 1
-    with pytest.raises(OutputError, match="2 lines that could not be written are in") as caught:
-        await desk.journal.close()
-    assert caught.value.exit_code == 74
-    (saved,) = elsewhere.iterdir()
-    assert str(saved) in str(caught.value)
-    assert saved.read_bytes() == line("a", "y" * 400) + line("b", "y" * 400)
-    assert [row["id"] for row in parsed(paths.results)[0]] == ["big"]
-    assert parsed(paths.results)[1] == []
+    with small_files(RESERVE + 500):
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+        paths = output(tmp_path, line("big", "x" * (RESERVE - len(line("big", "")))))
+        desk = Desk(paths)
+        for name in ("a", "b"):
+            with pytest.raises(OutputError, match="cannot write"):
+                desk.journal.append(result(name, "y" * 400))
+        assert not paths.reserve.exists()
+        assert len(desk.troubles) == 1
+        with pytest.raises(OutputError, match="2 lines that could not be written are in") as caught:
+            await desk.journal.close()
+        assert caught.value.exit_code == 74
+        (saved,) = elsewhere.iterdir()
+        assert str(saved) in str(caught.value)
+        assert saved.read_bytes() == line("a", "y" * 400) + line("b", "y" * 400)
+        assert [row["id"] for row in parsed(paths.results)[0]] == ["big"]
+        assert parsed(paths.results)[1] == []
 
 
-async def test_a_disk_that_is_full_from_the_start_ends_with_74_and_leaves_no_reserve(
-    tmp_path, small_files
-):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    with pytest.raises(OutputError, match="nothing was sent") as caught:
-        Desk(output(tmp_path))
-    assert caught.value.exit_code == 74
-    assert not output(tmp_path).reserve.exists()
+async def test_a_disk_that_is_full_from_the_start_ends_with_74_and_leaves_no_reserve(tmp_path):
+    with small_files(1000):
+        with pytest.raises(OutputError, match="nothing was sent") as caught:
+            Desk(output(tmp_path))
+        assert caught.value.exit_code == 74
+        assert not output(tmp_path).reserve.exists()
 
 
 SCRIPT = """
