@@ -19,15 +19,24 @@ def find_key(provider: str, key_file: str | None, environ: Mapping[str, str]) ->
     Order: the key file → `$CREDENTIALS_DIRECTORY/<provider>_api_key` (systemd) → the variable
     `<PROVIDER>_API_KEY`. Raises `UsageError` for a file that others can read or a broken key.
     """
-    name = provider.replace("-", "_").replace(":", "_")
     if key_file:
         path = expanded(key_file)
         return checked(read_key(path, private=True), f"the key file {path}")
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    if folder and (path := Path(folder) / f"{name}_api_key").exists():
+    if folder and (path := Path(folder) / key_name(provider)).exists():
         return checked(read_key(path, private=False), f"the credential {path}")
-    variable = f"{name.upper()}_API_KEY"
+    variable = key_variable(provider)
     return checked(environ.get(variable, ""), f"${variable}")
+
+
+def key_name(provider: str) -> str:
+    """What a credential of systemd that holds a provider's key is called."""
+    return f"{provider.replace('-', '_').replace(':', '_')}_api_key"
+
+
+def key_variable(provider: str) -> str:
+    """The environment variable that may hold a provider's key."""
+    return key_name(provider).upper()
 
 
 def expanded(key_file: str) -> Path:

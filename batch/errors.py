@@ -13,11 +13,17 @@
     └── JobError       belongs to one job, which ends as a line of the failed file
         ├── Rejected       the same again would be refused again: not retried
         └── Retryable      passing trouble: tried again after a pause, an attempt spent
+            ├── Unreachable    nobody answers at the address: no job is failed for it
             └── RateLimited    "slow down": the lane pauses, no attempt is spent
                 └── Outage         the provider is away: spent attempts are given back
 
 `Left` stands aside: it is no error but the word of a stopping run to its own jobs.
 """
+
+from __future__ import annotations
+
+import struct
+import zlib
 
 EXIT_CODES = {
     0: "everything is answered (also: nothing to do)",
@@ -54,6 +60,28 @@ FAILURE_CODES = {
     "interrupted_often": "the job was in flight in several runs that died",
     "internal": "a bug of ours met while doing this job (traceback in the log)",
 }
+
+PASSING_CODES = frozenset(
+    {"empty_output", "bad_response", "rate_limited", "server_error", "timeout", "connection"}
+)
+"""Codes of passing trouble: such jobs are tried again, by the next run too."""
+
+DECODER_FAULTS = (
+    OSError,  # truncated, unidentified
+    SyntaxError,  # broken structure
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    AssertionError,  # a palette image without a palette
+    RecursionError,
+    struct.error,
+    zlib.error,
+    Warning,  # where the process makes them errors
+)
+"""What Pillow raises for damaged files, beside its bomb errors: there is no common base."""
 
 
 class BatchError(Exception):
@@ -138,6 +166,10 @@ class Retryable(JobError):
     ) -> None:
         super().__init__(message, code, http_status)
         self.retry_after = retry_after
+
+
+class Unreachable(Retryable):
+    """Nobody answers at the address, which no job is at fault for: tried until the outage ends."""
 
 
 class RateLimited(Retryable):

@@ -25,6 +25,8 @@ class Planned(Struct, frozen=True):
     changed: int
     retried: int
     todo: int
+    restored: int = 0
+    """Answers that were set aside earlier and are right again: among those that are done."""
 
 
 class Repaired(Struct, frozen=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import msgspec
 
@@ -32,7 +31,9 @@ def job_key(job: Job, provider: str, model: str, digests: Sequence[str]) -> str:
     return hashlib.sha256(msgspec.json.encode(deciding, order="sorted")).hexdigest()
 
 
-def deciding_content(message: JobMessage, images: Iterator[str]) -> Any:
+def deciding_content(
+    message: JobMessage, images: Iterator[str]
+) -> str | list[str | tuple[str, str, str]]:
     """A message's content with each image replaced by its digest."""
     if isinstance(message.content, str):
         return message.content

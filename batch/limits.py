@@ -7,6 +7,7 @@ them as numbers.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -240,10 +241,11 @@ class Lane:
         self.breaker.answered()
         return self._pause_for(wait)
 
-    def troubled(self) -> float:
+    def troubled(self, patience: float = math.inf) -> float:
         """No answer, or a 5xx: once the breaker is open, pause and go on with one request.
 
-        The seconds that the pause grew by.
+        `patience` is how long the run waits in all, so that the last look comes at its end. The
+        seconds that the pause grew by.
         """
         self.breaker.troubled()
         self._unanswered()
@@ -251,7 +253,8 @@ class Lane:
             return 0.0
         self.concurrency.limit = 1
         self._careful_from = self._ceiling
-        return self._pause_for(self.breaker.next_probe())
+        left = max(1.0, patience - self.unanswered_for())
+        return self._pause_for(min(self.breaker.next_probe(), left))
 
     def _unanswered(self) -> None:
         """Something came instead of an answer; the first of those in a row is remembered."""

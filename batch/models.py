@@ -1,4 +1,4 @@
-"""The words of the pipe: Job → Request → Reply → Result. Data only, all frozen.
+"""The words of the pipe: Job → Request → Reply → Result. Frozen data and what it tells of itself.
 
 Times are seconds. What is read from or written to files is a msgspec struct whose field order is
 the order of the keys on disk, which readers of the files rely on.
@@ -139,13 +139,15 @@ class Request(Struct, frozen=True):
     url: str = ""
     body: dict[str, Any] | None = None
 
-    def images(self) -> Iterator[Image]:
-        """The pictures of all messages, in order."""
+    def parts(self) -> Iterator[RequestPart]:
+        """The parts of all messages that are more than text, in order."""
         for message in self.messages:
             if not isinstance(message.content, str):
-                for part in message.content:
-                    if isinstance(part, Picture):
-                        yield part.image
+                yield from message.content
+
+    def images(self) -> Iterator[Image]:
+        """The pictures of all messages, in order."""
+        return (part.image for part in self.parts() if isinstance(part, Picture))
 
 
 class Base64(Struct, frozen=True):

@@ -15,6 +15,7 @@ from .keys import job_key
 from .media.load import ImageRules
 from .media.request import body_images, current_digests
 from .models import Job, Text
+from .results.archive import Archive
 from .results.index import FailedIndex, FailureHead, Index
 from .results.records import key_bits
 from .sources.entries import Entry, Problem, Source
@@ -70,6 +71,8 @@ class Plan:
         """Failures of earlier runs that stand, by code."""
         self.todo: list[array[int]] = []
         """Addresses to run, a list a source."""
+        self.restored: dict[int, int] = {}
+        """Superseded answers that are right again: hash of the id → offset."""
         self.superseded: list[int] = []
         """Offsets of answers whose job was edited."""
         self.settled: set[int] = set()
@@ -109,11 +112,18 @@ class Planner:
     """Walks the sources once and sorts every job."""
 
     def __init__(
-        self, rules: PlanRules, index: Index, failed: FailedIndex, *, keep_bad: bool
+        self,
+        rules: PlanRules,
+        index: Index,
+        failed: FailedIndex,
+        archive: Archive,
+        *,
+        keep_bad: bool,
     ) -> None:
         self._rules = rules
         self._index = index
         self._failed = failed
+        self._archive = archive
         self._keep_bad = keep_bad
         self._plan = Plan()
         self._matched = 0
@@ -164,7 +174,7 @@ class Planner:
 
         Files are looked at in a thread, because disks may be slow.
         """
-        if self._rules.fresh or self._rules.ids_only or not (self._index or self._failed):
+        if self._rules.fresh or self._rules.ids_only:
             return {}
         jobs = [e.job for e in entries if e.job and e.job.images and self._known(e.job.id)]
         if not jobs:
@@ -173,7 +183,11 @@ class Planner:
 
     def _known(self, name: str) -> bool:
         """Whether an earlier run answered or failed a job of this id."""
-        return self._index.key_bits(name) is not None or self._failed.get(name) is not None
+        return (
+            self._index.key_bits(name) is not None
+            or self._failed.get(name) is not None
+            or self._archive.holds(name)
+        )
 
     def _image_key(self, job: Job) -> str:
         """The key of a job with images, from the recorded hashes where they still hold.
@@ -202,15 +216,8 @@ class Planner:
         plan = self._plan
         recorded = self._index.key_bits(job.id)
         failure = None if self._rules.fresh else self._failed.get(job.id)
-        if recorded is not None:
-            self._matched += 1
-            if self._is_current(job, recorded, keys):
-                plan.done += 1
-                if failure is not None:
-                    plan.settled.add(hash(job.id))
-                return
-        elif failure is not None and not self._runs_again(job, failure, keys):
-            plan.kept[failure.code] += 1
+        self._matched += recorded is not None
+        if self._is_settled(job, recorded, failure, keys):
             return
         if recorded is not None:
             plan.changed += 1
@@ -226,6 +233,34 @@ class Planner:
             plan.settled.add(hash(job.id))
         todo.append(address)
         self._measure(job)
+
+    def _is_settled(
+        self, job: Job, recorded: int | None, failure: FailureHead | None, keys: dict[str, str]
+    ) -> bool:
+        """Whether the job is answered, or failed for good, as it stands now; counts it if so."""
+        plan = self._plan
+        if recorded is not None and self._is_current(job, recorded, keys):
+            plan.done += 1
+            if failure is not None:
+                plan.settled.add(hash(job.id))
+            return True
+        if recorded is None and failure is not None and not self._runs_again(job, failure, keys):
+            plan.kept[failure.code] += 1
+            return True
+        return self._restores(job, keys)
+
+    def _restores(self, job: Job, keys: dict[str, str]) -> bool:
+        """Whether the job's answer was set aside earlier and can be taken back."""
+        if self._rules.fresh or not self._archive.holds(job.id):
+            return False
+        offset = self._archive.offset(job.id, keys.get(job.id) or self._key(job, ()))
+        if offset is None:
+            return False
+        self._plan.done += 1
+        self._plan.restored[hash(job.id)] = offset
+        if self._index.key_bits(job.id) is not None:
+            self._plan.superseded.append(self._index.offset(job.id))
+        return True
 
     def _is_current(self, job: Job, recorded: int, keys: dict[str, str]) -> bool:
         """Whether the recorded answer is the answer to the job as it stands now."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 import tenacity
 from msgspec import Struct
 
-from .errors import Outage, RateLimited, Retryable
+from .errors import Outage, RateLimited, Retryable, Unreachable
 
 Answer = TypeVar("Answer")
 Notice = Callable[[float, Retryable], None]
@@ -54,7 +54,8 @@ async def with_retries(
 ) -> Answer:
     """The answer of `attempt`, tried again while it raises `Retryable` and the policy allows.
 
-    A `RateLimited` spends no attempt, an `Outage` gives back those that were spent. Raises the
+    A `RateLimited` or `Unreachable` spends no attempt, an `Outage` gives back those that were
+    spent. Raises the
     last error when the policy is spent; everything that is no `Retryable`, cancellation too,
     passes through at once.
     """
@@ -79,6 +80,8 @@ async def with_retries(
             spent, since = 0, None
             return False
         since = clock() if since is None else since
+        if isinstance(error, Unreachable):
+            return clock() - since > policy.patience
         spent += not isinstance(error, RateLimited)
         return spent > policy.retries or clock() - since > policy.patience
 

@@ -265,7 +265,7 @@ class Runner:
         if isinstance(error, RateLimited):
             pause = self.lane.limited(error.retry_after)
         elif error.code in ABSENCE:
-            pause = self.lane.troubled()
+            pause = self.lane.troubled(self._rules.max_outage)
         else:
             self.lane.answered()
         self._wait_or_leave(error)

@@ -20,6 +20,7 @@ from .models import Failed, Failure, Job
 from .outcomes import now
 from .plan import BadEntry
 from .providers.connection import Connection
+from .results.archive import take_back
 from .results.failed import forget_failures
 from .results.index import Index
 from .results.journal import Journal
@@ -181,7 +182,8 @@ class Session:
         """Tell the plan, and make the files of earlier runs ready to be appended to."""
         plan = self._recorder.plan = found.plan
         todo = sum(map(len, plan.todo))
-        self._observer(Planned(plan.jobs, plan.done, plan.changed, plan.retried, todo))
+        restored = len(plan.restored)
+        self._observer(Planned(plan.jobs, plan.done, plan.changed, plan.retried, todo, restored))
         if self._paths is not None:
             await in_thread(self._mend, self._paths, found)
 
@@ -196,8 +198,10 @@ class Session:
             if torn or index.damaged:
                 self._observer(Repaired(len(index.damaged) + torn, str(paths.torn)))
             set_aside(paths, index, found.plan.superseded)
+            take_back(paths, set(found.plan.restored.values()))
             bad = {hash(entry.problem.id) for entry in found.plan.bad}
-            forget_failures(paths, index.answered(found.plan.settled) | bad)
+            settled = index.answered(found.plan.settled) | found.plan.restored.keys() | bad
+            forget_failures(paths, settled)
         except OSError as error:
             words = f"cannot repair the files of an earlier run in {paths.results.parent}"
             raise OutputError(f"{words}: {error.strerror}") from error
@@ -308,7 +312,7 @@ class Session:
         state = self._recorder.state()
         if self._signal_code and state.left:
             return self._signal_code
-        if self._settings.limit is not None:
+        if self._settings.limit is not None and state.left:
             return 1 if runner is not None and runner.tally.failed else 0
         return 1 if state.failed or state.left else 0
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 from .errors import UsageError
 from .plan import Plan, Planner
 from .providers.base import AsyncGeneratorProvider
+from .results.archive import Archive
 from .results.index import FailedIndex, Index
 from .results.paths import Paths
 from .settings import Settings, open_source, plan_rules
@@ -55,14 +56,19 @@ async def survey(
     sources: Sequence[Source],
     *,
     ids_only: bool = False,
+    as_they_stand: bool = False,
 ) -> Survey:
     """Compare the sources with the output.
 
+    With `as_they_stand` superseded answers are left out of it, which a run would take back.
     Raises `UsageError` for a results file that is none of ours.
     """
     index, failed = await read_indexes(paths)
     rules = plan_rules(provider, settings, ids_only=ids_only)
-    planner = Planner(rules, index, failed, keep_bad=settings.skip_bad_lines)
+    archive = Archive()
+    if paths is not None and not (as_they_stand or ids_only):
+        archive = await asyncio.to_thread(Archive.scan, paths.superseded)
+    planner = Planner(rules, index, failed, archive, keep_bad=settings.skip_bad_lines)
     plan = await planner.plan(sources, settings.limit)
     return Survey(plan, index, failed)
 
@@ -72,6 +78,8 @@ def refuse_bad_lines(plan: Plan) -> None:
     if not plan.bad_count:
         return
     lines = [f"{bad.source}:{bad.number}: {bad.problem.message}" for bad in plan.bad]
+    if plan.bad_count > 1 and plan.bad_count == plan.jobs and same_problem(plan):
+        raise UsageError(f"{plan.bad[0].problem.message} (so for all {plan.bad_count:,} jobs)")
     more = plan.bad_count - len(lines)
     if more > 0:
         lines.append(f"… and {more:,} more")
@@ -81,3 +89,8 @@ def refuse_bad_lines(plan: Plan) -> None:
         f"or add --skip-bad-lines to go on without {them}"
     )
     raise UsageError("\n".join(lines))
+
+
+def same_problem(plan: Plan) -> bool:
+    """Whether every line fails for one reason, which then is the command's and not theirs."""
+    return len({bad.problem.message for bad in plan.bad}) == 1

@@ -45,7 +45,16 @@ def test_answers_of_jobs_that_left_are_told_as_orphans(shell):
     shell.jobs(1)
     done = shell("check", "jobs.jsonl", *FAKE)
     assert done.code == 0
-    assert "2 answers in the results belong to no job any more" in done.out
+    assert "2 answers belong to no job any more (orphans)" in done.out
+
+
+def test_a_plan_to_begin_anew_names_the_run_that_does(shell):
+    shell.jobs(2)
+    shell("run", "jobs.jsonl", *FAKE)
+    done = shell("check", "jobs.jsonl", "--fresh", *FAKE)
+    assert "2 changed, 0 done" in done.out
+    assert done.out.endswith("next: overnight run jobs.jsonl --provider fake --fresh\n")
+    assert "--fresh" not in shell("check", "jobs.jsonl", *FAKE).out
 
 
 def test_a_line_that_cannot_run_ends_with_2(shell):

@@ -140,7 +140,7 @@ def test_orphans_are_told_and_not_wrong(shell, results):
     done = shell("verify", "jobs.jsonl")
     assert done.code == 0
     assert done.out == (
-        "sound: 2 answers and 0 failed of 2 jobs; 1 answer of jobs that left the source (kept)\n"
+        "sound: 2 answers and 0 failed of 2 jobs; 1 orphan: the job left the source (kept)\n"
     )
 
 

@@ -23,7 +23,7 @@ from server import (
     expected_answer,
 )
 
-from batch.errors import Halt, JobError, RateLimited, Rejected, Retryable
+from batch.errors import Halt, JobError, RateLimited, Rejected, Retryable, Unreachable
 from batch.providers.base import AsyncGeneratorProvider, ProviderModelMixin
 
 TEXT = "List the dates: The bridge in Lisbon opened on 2 May 2019. It was built in 1966."
@@ -162,6 +162,8 @@ async def test_a_dead_port_is_a_connection_error(kind):
         with pytest.raises(Retryable) as caught:
             await client.complete(question())
     assert caught.value.code == "connection"
+    assert type(caught.value) is Unreachable
+    assert str(caught.value) == f"nothing answers at 127.0.0.1:{port} (Connection refused)"
 
 
 @over_http

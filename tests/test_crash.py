@@ -160,7 +160,7 @@ def test_inserted_deleted_reordered_and_appended_lines_send_only_what_is_new(nig
     made.write()
     code, messages, requests = made.run()
     assert (code, requests) == (0, 0)
-    assert "6 answers in the results belong to no job" in messages
+    assert "6 answers belong to no job of the source any more" in messages
     assert sorted(made.judge().strange) == sorted(gone)
 
 

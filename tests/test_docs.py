@@ -16,7 +16,7 @@ from batch.cli import COMMANDS, cli
 from batch.errors import EXIT_CODES, FAILURE_CODES
 from batch.models import Result
 from batch.results.state import RunState
-from batch.sources.parse import JobFields
+from batch.sources.fields import JobFields
 
 ROOT = Path(__file__).parent.parent
 MADE = "Made from the program: `python tests/test_docs.py` writes it anew."

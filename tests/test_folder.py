@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import Rejected, UsageError
-from batch.media import ImageRules, read_file
+from batch.media.load import ImageRules, read_file
 from batch.models import Failed, Failure
 from batch.settings import Settings, open_source
 from batch.sources.folder import FolderSource, natural, printable_id

@@ -58,8 +58,9 @@ def test_damaged_lines_among_results_are_told_by_their_place(tmp_path):
     assert index.damaged == [len(line("a")), len(line("a") + line("b")) + 10]
 
 
-def test_blank_lines_are_no_damage(tmp_path):
-    assert scan(tmp_path, line("a"), b"\n", line("b")).damaged == []
+def test_a_blank_line_is_damage_but_no_sign_of_another_program(tmp_path):
+    assert scan(tmp_path, line("a"), b"\n", line("b")).damaged == [len(line("a"))]
+    assert scan(tmp_path, b"\n").damaged == [0]
 
 
 def test_rows_after_an_offset_are_read_from_there(tmp_path):

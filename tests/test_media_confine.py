@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from batch.errors import JobError, Rejected, Retryable
-from batch.media import ImageRules, decode_data_uri, printable, read_file, stat_media
+from batch.media.load import ImageRules, decode_data_uri, read_file, stat_media
+from batch.printable import printable
 
 RULES = ImageRules()
 SECRET = b"-----BEGIN OPENSSH PRIVATE KEY-----"

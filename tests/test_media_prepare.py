@@ -17,8 +17,9 @@ from PIL import ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from batch.errors import Rejected
-from batch.media import ImageRules, prepare
 from batch.media.containers import Broken, Odd, orientation, walk
+from batch.media.load import ImageRules
+from batch.media.prepare import prepare
 from batch.models import image_type
 
 RULES = ImageRules()
@@ -437,7 +438,9 @@ def test_threads_prepare_side_by_side():
 
 
 def test_importing_the_package_leaves_pillow_alone():
-    script = "import sys, batch.media; sys.exit(any(name[:3] == 'PIL' for name in sys.modules))"
+    script = (
+        "import sys, batch.media.prepare; sys.exit(any(name[:3] == 'PIL' for name in sys.modules))"
+    )
     subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
 
 

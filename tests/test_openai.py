@@ -167,6 +167,14 @@ def test_streaming_is_refused_before_anything_is_sent():
     assert "stream" in OpenAI().reason_unsupported(job({}, {"model": "m", "stream": True}))
 
 
+@pytest.mark.parametrize("name", ["model", "messages"])
+def test_params_that_the_body_would_drop_in_silence_are_refused(name):
+    job = Job("a", (JobMessage("user", "hi"),), "m", {name: "x"}, None, {}, "/", {})
+    assert OpenAI().reason_unsupported(job) == (
+        f"`{name}` stands in `params`: it is a field of the line"
+    )
+
+
 def test_a_job_without_a_model_is_refused_before_anything_is_sent():
     job = Job("a", (JobMessage("user", "hi"),), "", {}, None, {}, "/", {})
     assert "-m MODEL" in OpenAI().reason_unsupported(job)
@@ -313,7 +321,7 @@ async def test_a_reply_is_read_whatever_its_content_type():
 
 async def test_without_a_key_no_key_is_sent_and_with_one_it_is_a_bearer():
     with Server(key="secret") as server:
-        with pytest.raises(Halt, match="key was refused"):
+        with pytest.raises(Halt, match="wants a key, none was given"):
             await ask(server, request())
         assert (await ask(server, request(), key="secret")).text == expected_answer("hi")
     assert "authorization" not in server.requests[0].headers

@@ -11,7 +11,8 @@ from msgspec import UNSET
 
 from batch.models import Failed, Failure, ImageRef, Job, JobMessage, Text
 from batch.sources.decode import DEEPEST, BadLine
-from batch.sources.parse import INHERITED, JobFields, LineParser, PassedOver
+from batch.sources.fields import JobFields
+from batch.sources.parse import INHERITED, LineParser, PassedOver
 
 ROOT = "/photos"
 
@@ -309,7 +310,7 @@ def test_the_line_beats_the_flag_beats_defaults_beat_the_environment(field, high
     given = {source: {field: source} for source in SOURCES[highest:]}
     line = {"id": "a", **({} if field == "prompt" else {"prompt": "x"}), **given.get("line", {})}
     job = parse(line, given.get("flag"), given.get("defaults"), given["ambient"])
-    assert job.fields[field] == SOURCES[highest]
+    assert {**job.fields, "model": job.model}[field] == SOURCES[highest]
 
 
 def test_params_merge_key_by_key():
@@ -375,8 +376,16 @@ def test_an_image_displaces_inherited_images():
 
 
 def test_a_failed_line_repeats_what_the_job_inherited():
-    job = parse({"id": "a"}, flags={"prompt": "x"}, defaults={"params": {"n": 1}})
+    job = parse({"id": "a"}, flags={"prompt": "x"}, defaults={"params": {"n": 1}, "model": "m"})
     assert parse(job.fields) == job
+
+
+@pytest.mark.parametrize("source", ["flags", "ambient"])
+def test_a_model_that_the_line_does_not_name_may_be_another_when_the_failed_line_is_run(source):
+    job = parse({"id": "a", "prompt": "x"}, **{source: {"model": "m"}})
+    assert (job.model, job.fields) == ("m", {"id": "a", "prompt": "x"})
+    own = parse({"id": "a", "prompt": "x", "model": "own"}, **{source: {"model": "m"}})
+    assert own.fields["model"] == "own"
 
 
 # The defaults line

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from batch.errors import Rejected
 from batch.keys import job_key
-from batch.media import ImageRules
+from batch.media.load import ImageRules
 from batch.media.request import LoadRules, body_images, current_digests, load
 from batch.models import ImageLink, Media, Message, Picture, Request, Text
 from batch.sources.parse import LineParser
@@ -115,8 +115,8 @@ def test_a_provider_on_this_machine_gets_the_bytes_of_the_file(photos):
     originals = LoadRules(originals=True)
     sent = load(job(photos, prompt="x", image="a.png"), "m", originals).ready()
     assert next(sent.images()).data == png()
-    odd = load(job(photos, prompt="x", image="text.png"), "m", originals).ready()
-    assert next(odd.images()).media_type == "application/octet-stream"
+    odd = load(job(photos, prompt="x", image="text.png"), "m", originals)
+    assert odd.error.code == "image_invalid"
 
 
 def test_a_data_image_is_loaded_and_is_no_file(tmp_path):

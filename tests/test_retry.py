@@ -6,7 +6,7 @@ from traceback import walk_stack
 
 import pytest
 
-from batch.errors import Halt, Outage, RateLimited, Rejected, Retryable
+from batch.errors import Halt, Outage, RateLimited, Rejected, Retryable, Unreachable
 from batch.retry import LONGEST_ASKED, RetryPolicy, with_retries
 
 
@@ -133,6 +133,14 @@ async def test_a_rate_limit_spends_no_attempt():
     assert (await play(script, RetryPolicy(retries=2)))[:2] == ("answer", len(script) + 1)
     answer, attempts, _ = await play([limited(), trouble(), trouble()], RetryPolicy(retries=1))
     assert (type(answer), attempts) == (Retryable, 3)
+
+
+async def test_nobody_at_the_address_spends_no_attempt_but_wears_patience_out():
+    nobody = Unreachable("nothing answers", "connection")
+    script = [nobody, trouble(), *[nobody] * 50, trouble(), nobody]
+    assert (await play(script, RetryPolicy(retries=2)))[:2] == ("answer", len(script) + 1)
+    answer, _, _ = await play([nobody] * 1000, RetryPolicy(patience=60.0), takes=7.0)
+    assert answer is nobody
 
 
 async def test_an_outage_gives_back_what_was_spent():

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from PIL import Image
 from rehearsal import Night, Pages, Timed, job, jobs
 
-from batch.errors import Halt, OutputError, RateLimited, Retryable
+from batch.errors import Halt, OutputError, RateLimited, Retryable, Unreachable
 from batch.events import Paused, Retrying, Stopping
 from batch.keys import job_key
 from batch.models import Reply, Usage
@@ -472,6 +472,14 @@ async def test_an_outage_of_twenty_minutes_fails_nobody_and_is_probed_seldom(cod
     assert away.asked(start, start + 1200) < 16 + 8 * 5 + 20
     assert away.asked(start + 300, start + 1200) < 12
     assert now() < start + 1200 + 4000 / 16 + 180
+
+
+@in_virtual_time
+async def test_a_single_job_outlasts_an_outage_of_twenty_minutes():
+    away = Timed((0.0, 1200.0), Unreachable("nobody is there", "connection"))
+    night = await Night(client=away).run(jobs(1))
+    assert night.runner.tally.answered == 1
+    assert night.runner.tally.failed == 0
 
 
 @in_virtual_time

@@ -206,6 +206,14 @@ async def test_a_limit_that_reaches_every_job_leaves_nothing_to_be_stopped_for(h
 
 
 @in_virtual_time
+async def test_a_finished_run_with_a_limit_ends_the_same_again(house):
+    house.write(job(1), job("never", failures=["refused"] * 9))
+    for _ in range(2):
+        summary = await house.run(limit=5)
+        assert (summary.exit_code, summary.state.state) == (1, "finished")
+
+
+@in_virtual_time
 async def test_a_bad_line_stops_the_run_before_anything_is_written(house):
     house.write(job(1), '{"id": "a", "promt": "x"}', job(2))
     with pytest.raises(UsageError, match=r"night\.jsonl:2: .*did you mean `prompt`"):

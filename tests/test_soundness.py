@@ -27,6 +27,7 @@ def test_a_file_of_our_lines_is_sound(tmp_path):
         line("b").replace(b"an answer", b"an \xff answer"),
         line("b").replace(b"an answer", b"an \0 answer"),
         line("b").replace(b'"source":"model"', b'"source":"dream"'),
+        line(""),
     ],
 )
 def test_a_line_that_is_no_sound_record_is_told_by_its_number(tmp_path, bad):

@@ -30,8 +30,15 @@ def print_check(settings: Settings, values: dict[str, Any]) -> int:
         put_json(check_facts(settings, found))
     elif not values["quiet"]:
         note = [f"note: {missing}"] if missing else []
-        put_text("\n".join([*check_lines(settings, found), *note, f"next: {settings.command}"]))
+        put_text(
+            "\n".join([*check_lines(settings, found), *note, f"next: {next_command(settings)}"])
+        )
     return 0
+
+
+def next_command(settings: Settings) -> str:
+    """The run that was planned: one that begins anew has to be told so again."""
+    return f"{settings.command} --fresh" if settings.fresh else settings.command
 
 
 def missing_key(settings: Settings) -> str:
@@ -70,6 +77,7 @@ def check_facts(settings: Settings, found: Survey) -> dict[str, Any]:
         "changed": plan.changed,
         "retried": plan.retried,
         "done": plan.done,
+        "restored": len(plan.restored),
         "failed": plan.kept.total(),
         "bad_lines": plan.bad_count,
         "orphans": plan.orphans,
@@ -86,6 +94,8 @@ def check_lines(settings: Settings, found: Survey) -> list[str]:
     lines = [
         f"{count(plan.jobs, 'job')}: {plan.new:,} new, {plan.changed:,} changed, {plan.done:,} done"
     ]
+    if plan.restored:
+        lines.append(f"{count(len(plan.restored), 'answer')} of those taken back from earlier")
     if plan.retried:
         lines.append(f"failed and tried again: {codes(plan.retried_codes)}")
     if plan.kept:
@@ -93,7 +103,8 @@ def check_lines(settings: Settings, found: Survey) -> list[str]:
     if plan.bad_count:
         lines.append(f"{count(plan.bad_count, 'bad line')} would become failed lines")
     if plan.orphans:
-        lines.append(f"{count(plan.orphans, 'answer')} in the results belong to no job any more")
+        orphans = count(plan.orphans, "answer belongs", "answers belong")
+        lines.append(f"{orphans} to no job any more (orphans)")
     todo = sum(map(len, plan.todo))
     size = f"about {plan.tokens:,} tokens of text (estimate)"
     if plan.images:

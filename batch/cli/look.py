@@ -90,4 +90,6 @@ async def found(settings: Settings, paths: Paths, *, keys_known: bool) -> Survey
     async with AsyncExitStack() as stack:
         sources = await open_sources(settings, stack)
         provider = make_provider(settings)
-        return await survey(settings, provider, paths, sources, ids_only=not keys_known)
+        return await survey(
+            settings, provider, paths, sources, ids_only=not keys_known, as_they_stand=True
+        )

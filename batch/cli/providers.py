@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..errors import UsageError
 from ..providers.base import AsyncGeneratorProvider
 from ..providers.registry import find_provider, provider_names
 from .out import put_text
@@ -14,12 +15,20 @@ from .out import put_text
 def work(_ctx: click.Context, values: dict[str, Any]) -> int:
     """Print a line a provider, or all about one."""
     if values["name"] is None:
-        told = {name: find_provider(name).summary for name in provider_names()}
+        told = {name: summary(name) for name in provider_names()}
     else:
         told = facts(find_provider(values["name"]))
     width = max(map(len, told)) + 2
     put_text("\n".join(f"{label:<{width}}{text}" for label, text in told.items()))
     return 0
+
+
+def summary(name: str) -> str:
+    """What a provider is, in a line; of a plug-in that cannot be used, why."""
+    try:
+        return find_provider(name).summary
+    except UsageError as error:
+        return str(error)
 
 
 def facts(provider: type[AsyncGeneratorProvider]) -> dict[str, str]:

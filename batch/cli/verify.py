@@ -36,7 +36,7 @@ def sound_line(seen: Look) -> str:
         f"of {count(plan.jobs, 'job')}"
     )
     if plan.orphans:
-        line += f"; {count(plan.orphans, 'answer')} of jobs that left the source (kept)"
+        line += f"; {count(plan.orphans, 'orphan')}: the job left the source (kept)"
     return line
 
 

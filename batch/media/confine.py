@@ -16,11 +16,10 @@ import stat
 from msgspec import Struct
 
 from ..errors import JobError, Rejected, Retryable
+from ..printable import shortened
 
 LONGEST = 4096
 """Bytes of a reference (PATH_MAX of Linux); also bounds the work of resolving it."""
-SHOWN = 200
-"""Characters of a file name in a message."""
 
 FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
@@ -52,15 +51,6 @@ class Opened(Struct, frozen=True):
     stat: os.stat_result
 
 
-def printable(text: str) -> str:
-    r"""The text with whatever could steer a terminal written as `\x1b`, and cut when long."""
-    cut = text if len(text) <= SHOWN else text[:SHOWN] + "…"
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in cut
-    )
-
-
 def open_confined(root: str, reference: str) -> Opened:
     """Open the file that `reference` names under the folder `root`.
 
@@ -70,13 +60,13 @@ def open_confined(root: str, reference: str) -> Opened:
     """
     check_words(reference)
     try:
-        fd = _open(root, reference)
+        fd = open_under(root, reference)
     except OSError as error:
-        raise failed(reference, error) from error
+        raise read_error(reference, error) from error
     except (RecursionError, ValueError) as error:  # a long chain of links; a name no file can have
-        raise Rejected(f"{_name(reference)} cannot be opened", "image_unreadable") from error
+        raise Rejected(f"{named(reference)} cannot be opened", "image_unreadable") from error
     try:
-        return Opened(fd, _regular(fd, reference))
+        return Opened(fd, regular_stat(fd, reference))
     except (OSError, JobError):
         os.close(fd)
         raise
@@ -86,41 +76,43 @@ def check_words(reference: str) -> None:
     """Refuse, before the disk is asked, what no honest reference says: `not_allowed`."""
     for pattern, fault in FORBIDDEN:
         if pattern.search(reference):
-            raise Rejected(f"{_name(reference)} {fault}", "not_allowed")
+            raise Rejected(f"{named(reference)} {fault}", "not_allowed")
     if len(reference.encode("utf-8", "surrogatepass")) > LONGEST:
         reason = os.strerror(errno.ENAMETOOLONG)
-        raise Rejected(f"{_name(reference)} cannot be opened: {reason}", "image_unreadable")
+        raise Rejected(f"{named(reference)} cannot be opened: {reason}", "image_unreadable")
 
 
-def failed(reference: str, error: OSError) -> JobError:
+def read_error(reference: str, error: OSError) -> JobError:
     """The job's error for what the system said about its file."""
     if error.errno in NO_FILE:
-        return Rejected(f"{_name(reference)} is no regular file", "not_allowed")
+        return Rejected(f"{named(reference)} is no regular file", "not_allowed")
     reason = os.strerror(error.errno) if error.errno else "unknown reason"
     kind = Retryable if error.errno in PASSING else Rejected
-    return kind(f"{_name(reference)} cannot be read: {reason}", "image_unreadable")
+    return kind(f"{named(reference)} cannot be read: {reason}", "image_unreadable")
 
 
-def _name(reference: str) -> str:
-    return f"image '{printable(reference)}'"
+def named(reference: str) -> str:
+    """The image as messages name it."""
+    return f"image '{shortened(reference)}'"
 
 
-def _open(root: str, reference: str) -> int:
+def open_under(root: str, reference: str) -> int:
+    """Open what `reference` names; the links in it are followed as far as they stay inside."""
     absolute = reference.startswith("/")
     if not absolute:
         try:
-            return _walk(root, reference)
+            return open_without_links(root, reference)
         except OSError as error:
             if error.errno not in MAYBE_A_LINK:
                 raise
     top = os.path.realpath(root)
     real = os.path.realpath(reference if absolute else f"{top}/{reference}")
     if os.path.commonpath((top, real)) != top:
-        raise Rejected(f"{_name(reference)} leaves the folder of the job", "not_allowed")
-    return _walk(top, os.path.relpath(real, top))
+        raise Rejected(f"{named(reference)} leaves the folder of the job", "not_allowed")
+    return open_without_links(top, os.path.relpath(real, top))
 
 
-def _walk(root: str, path: str) -> int:
+def open_without_links(root: str, path: str) -> int:
     """Open `path`, folder by folder from `root`, refusing every link on the way."""
     *folders, name = [part for part in path.split("/") if part not in ("", ".")] or ["."]
     here = os.open(root or ".", FOLDER)
@@ -134,10 +126,11 @@ def _walk(root: str, path: str) -> int:
         os.close(here)
 
 
-def _regular(fd: int, reference: str) -> os.stat_result:
+def regular_stat(fd: int, reference: str) -> os.stat_result:
+    """The stat of an open file; raises `Rejected` when it is no regular one."""
     found = os.fstat(fd)
     if stat.S_ISDIR(found.st_mode):
-        raise failed(reference, IsADirectoryError(errno.EISDIR, "a folder"))
+        raise read_error(reference, IsADirectoryError(errno.EISDIR, "a folder"))
     if not stat.S_ISREG(found.st_mode):
-        raise Rejected(f"{_name(reference)} is no regular file", "not_allowed")
+        raise Rejected(f"{named(reference)} is no regular file", "not_allowed")
     return found

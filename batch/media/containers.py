@@ -60,7 +60,7 @@ class Walked(NamedTuple):
     """The file without metadata; the very object that was walked when there is none."""
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """Width, height and the EXIF block (empty when there is none)."""
 
     width: int
@@ -70,7 +70,7 @@ class _Found(NamedTuple):
 
 def walk(data: bytes, media_type: str) -> Walked:
     """Walk a file whose first bytes say `media_type`; raises `Broken` or `Odd`."""
-    scan = _Scan(data)
+    scan = Scan(data)
     found = WALKS[media_type](scan)
     if found.width < 1 or found.height < 1:
         raise Odd("it has no size")
@@ -98,7 +98,7 @@ def orientation(exif: bytes) -> int:
     return 1
 
 
-class _Scan:
+class Scan:
     """A cursor that sorts a file's parts, in order, into those that stay and those that go."""
 
     def __init__(self, data: bytes) -> None:
@@ -131,6 +131,7 @@ class _Scan:
         return b"".join((*self.kept, self.data[self._start :]))
 
     def count(self, parts: int) -> None:
+        """Count parts; raises `Broken` when there are too many."""
         self.parts += parts
         if self.parts > MOST_PARTS:
             raise Broken("it holds too many parts")
@@ -142,18 +143,20 @@ class _Scan:
         return start + size
 
     def number(self, start: int, size: int, order: Literal["big", "little"] = "big") -> int:
+        """The unsigned integer of `size` bytes at `start`; raises when the file ends before."""
         return int.from_bytes(self.data[start : self.end(start, size)], order)
 
 
-def _jpeg(scan: _Scan) -> _Found:
+def walk_jpeg(scan: Scan) -> Found:
+    """Walk the segments of a JPEG; of several pictures (MPO) only the first stays."""
     data, size, exif, pictures = scan.data, (0, 0), b"", 0
     scan.take(2)
     while True:
-        start = _marker(scan)
+        start = after_marker(scan)
         code = data[start - 1]
         if code == 0xD9 and pictures:  # EOI
             scan.take(start)
-            return _Found(*size, exif)
+            return Found(*size, exif)
         if code not in JPEG_SEGMENTS:
             raise Odd("an unknown marker")
         end = scan.end(start, max(scan.number(start, 2), 2))  # the length counts itself
@@ -162,13 +165,13 @@ def _jpeg(scan: _Scan) -> _Found:
                 raise Odd("two frames")
             size = scan.number(start + 5, 2), scan.number(start + 3, 2)
         elif code == 0xDA:  # SOS
-            end, pictures = _end_of_scan(scan, end), pictures + 1
+            end, pictures = end_of_scan(scan, end), pictures + 1
         elif code == 0xE1 and not exif and data.startswith(b"Exif\0\0", start + 2):
             exif = data[start + 2 : end]
-        _sort_segment(scan, code, start, end)
+        sort_segment(scan, code, start, end)
 
 
-def _marker(scan: _Scan) -> int:
+def after_marker(scan: Scan) -> int:
     """The position after the marker at the cursor, fill bytes skipped."""
     match = MARKER.match(scan.data, scan.at)
     if match:
@@ -178,14 +181,16 @@ def _marker(scan: _Scan) -> int:
     raise Broken("it is cut short")
 
 
-def _end_of_scan(scan: _Scan, start: int) -> int:
+def end_of_scan(scan: Scan, start: int) -> int:
+    """Where the coded data that begin at `start` end."""
     match = END_OF_SCAN.search(scan.data, start)
     if match is None:
         raise Broken("it is cut short")
     return match.start()
 
 
-def _sort_segment(scan: _Scan, code: int, start: int, end: int) -> None:
+def sort_segment(scan: Scan, code: int, start: int, end: int) -> None:
+    """Keep a segment, or leave it out when it is metadata; a JFIF one loses its thumbnail."""
     if code != 0xFE and not 0xE0 <= code <= 0xEF:
         scan.take(end)
         return
@@ -197,7 +202,8 @@ def _sort_segment(scan: _Scan, code: int, start: int, end: int) -> None:
         scan.take(end, keep=known)
 
 
-def _png(scan: _Scan) -> _Found:
+def walk_png(scan: Scan) -> Found:
+    """Walk the chunks of a PNG."""
     data, exif, pictures = scan.data, b"", 0
     scan.take(8)
     if data[8:16] != b"\0\0\0\x0dIHDR":
@@ -220,10 +226,11 @@ def _png(scan: _Scan) -> _Found:
         scan.swap(end, PNG_END)
     else:
         scan.take(end)
-    return _Found(*size, exif)
+    return Found(*size, exif)
 
 
-def _webp(scan: _Scan) -> _Found:
+def walk_webp(scan: Scan) -> Found:
+    """Walk the chunks of a WebP; its header loses the flags of the metadata that go."""
     data, exif, size, pictures = scan.data, b"", (0, 0), 0
     end = scan.end(8, scan.number(4, 4, "little"))
     scan.take(12)
@@ -233,7 +240,7 @@ def _webp(scan: _Scan) -> _Found:
         stop = min(scan.end(body, length) + length % 2, end)  # the last pad byte may be missing
         if body + length > end or (name == b"VP8X" and length < WEBP_HEADER_SIZE):
             raise Odd("chunks that do not fit")
-        size = _webp_size(scan, name, body) if size == (0, 0) else size
+        size = webp_size(scan, name, body) if size == (0, 0) else size
         pictures += name in WEBP_PICTURES
         if name == b"EXIF":
             exif = exif or data[body : body + length]
@@ -244,10 +251,10 @@ def _webp(scan: _Scan) -> _Found:
             scan.take(stop, keep=name in WEBP_KEPT)
     if not pictures:
         raise Odd("it holds no picture")
-    return _Found(*size, exif)
+    return Found(*size, exif)
 
 
-def _webp_size(scan: _Scan, name: bytes, body: int) -> tuple[int, int]:
+def webp_size(scan: Scan, name: bytes, body: int) -> tuple[int, int]:
     """Width and height as the first chunk tells them."""
     if name == b"VP8X":
         return scan.number(body + 4, 3, "little") + 1, scan.number(body + 7, 3, "little") + 1
@@ -260,33 +267,34 @@ def _webp_size(scan: _Scan, name: bytes, body: int) -> tuple[int, int]:
     raise Odd("it begins without a header")
 
 
-def _gif(scan: _Scan) -> _Found:
+def walk_gif(scan: Scan) -> Found:
+    """Walk the blocks of a GIF; of the extensions only those that animate it stay."""
     data, pictures = scan.data, 0
     size = scan.number(6, 2, "little"), scan.number(8, 2, "little")
-    scan.take(_color_table(scan, 10, 13))
+    scan.take(color_table_end(scan, 10, 13))
     while (mark := scan.number(scan.at, 1)) != 0x3B:  # until the trailer
         if mark == 0x2C:  # a picture
             pictures += 1
-            scan.take(_sub_blocks(scan, _color_table(scan, scan.at + 9, scan.at + 10) + 1))
+            scan.take(sub_blocks_end(scan, color_table_end(scan, scan.at + 9, scan.at + 10) + 1))
         elif mark == 0x21:  # an extension
             label, body = scan.number(scan.at + 1, 1), scan.at + 2
             loop = label == 0xFF and data[body : body + 12] in GIF_LOOPS
-            scan.take(_sub_blocks(scan, body), keep=loop or label == 0xF9)
+            scan.take(sub_blocks_end(scan, body), keep=loop or label == 0xF9)
         else:
             raise Odd("an unknown block")
     if not pictures:
         raise Odd("it holds no picture")
     scan.take(scan.at + 1)
-    return _Found(*size, b"")
+    return Found(*size, b"")
 
 
-def _color_table(scan: _Scan, flags: int, end: int) -> int:
+def color_table_end(scan: Scan, flags: int, end: int) -> int:
     """Where the colour table that the byte at `flags` announces, and that starts at `end`, ends."""
     bits = scan.number(flags, 1)
     return scan.end(end, 3 << (bits & 7) + 1 if bits & 0x80 else 0)
 
 
-def _sub_blocks(scan: _Scan, at: int) -> int:
+def sub_blocks_end(scan: Scan, at: int) -> int:
     """Where the chain of sub-blocks at `at` ends."""
     data, size, count = scan.data, len(scan.data), 0
     while at < size:
@@ -299,9 +307,9 @@ def _sub_blocks(scan: _Scan, at: int) -> int:
     raise Broken("it is cut short")
 
 
-WALKS: dict[str, Callable[[_Scan], _Found]] = {
-    "image/jpeg": _jpeg,
-    "image/png": _png,
-    "image/webp": _webp,
-    "image/gif": _gif,
+WALKS: dict[str, Callable[[Scan], Found]] = {
+    "image/jpeg": walk_jpeg,
+    "image/png": walk_png,
+    "image/webp": walk_webp,
+    "image/gif": walk_gif,
 }

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ..errors import Rejected
 from ..models import Media
-from .confine import failed, open_confined, printable
+from .confine import named, open_confined, read_error
 
 MIB = 1 << 20
 
@@ -41,14 +41,14 @@ def read_file(root: str, reference: str, rules: ImageRules) -> tuple[bytes, Medi
     opened = open_confined(root, reference)
     try:
         if opened.stat.st_size > rules.max_bytes:
-            raise _too_many_bytes(f"image '{printable(reference)}'", rules)
-        data = _read(opened.fd, opened.stat.st_size, rules.max_bytes + 1)
+            raise too_many_bytes(named(reference), rules)
+        data = read_all(opened.fd, opened.stat.st_size, rules.max_bytes + 1)
     except OSError as error:
-        raise failed(reference, error) from error
+        raise read_error(reference, error) from error
     finally:
         os.close(opened.fd)
     if len(data) > rules.max_bytes:  # it grew meanwhile, or lives in /proc and tells no size
-        raise _too_many_bytes(f"image '{printable(reference)}'", rules)
+        raise too_many_bytes(named(reference), rules)
     digest = hashlib.sha256(data).hexdigest()
     return data, Media(reference, len(data), opened.stat.st_mtime_ns, digest)
 
@@ -71,14 +71,14 @@ def decode_data_uri(uri: str, rules: ImageRules) -> bytes:
         raise Rejected("a data: image is written data:image/TYPE;base64,DATA", "image_invalid")
     size = (len(uri) - head.end()) // 4 * 3 - uri[-2:].count("=")
     if size > rules.max_bytes:
-        raise _too_many_bytes("the data: image", rules)
+        raise too_many_bytes("the data: image", rules)
     try:
         return pybase64.b64decode(uri[head.end() :], validate=True)
     except ValueError as error:
         raise Rejected("the data: image is no sound base64", "image_invalid") from error
 
 
-def _read(fd: int, size: int, limit: int) -> bytes:
+def read_all(fd: int, size: int, limit: int) -> bytes:
     """All bytes of the file, but not more than `limit`."""
     pieces: list[bytes] = []
     wanted, room = size + 1, limit  # one more than it should hold, to see the end
@@ -89,6 +89,7 @@ def _read(fd: int, size: int, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def _too_many_bytes(what: str, rules: ImageRules) -> Rejected:
+def too_many_bytes(what: str, rules: ImageRules) -> Rejected:
+    """The refusal of an image that weighs too much."""
     limit = f"{rules.max_bytes / MIB:.4g} MiB"
     return Rejected(f"{what} is over the limit of {limit}", "image_too_large")

@@ -7,9 +7,7 @@ Everything here blocks and holds no state, so it is called in threads.
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -17,9 +15,9 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any
 
-from ..errors import Rejected
+from ..errors import DECODER_FAULTS, Rejected
 from ..models import Image, image_type
-from .confine import printable
+from ..printable import shortened
 from .containers import Broken, Odd, Walked, orientation, walk
 from .load import ImageRules
 
@@ -72,24 +70,6 @@ OTHER_TYPES = (
 
 MARKUP = ((b"<svg", "SVG"), (b"<!doctype html", "HTML page"), (b"<html", "HTML page"))
 
-FAULTS = (
-    OSError,  # truncated, unidentified
-    SyntaxError,  # broken structure
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    ZeroDivisionError,
-    EOFError,
-    AssertionError,  # a palette image without a palette
-    RecursionError,
-    struct.error,
-    zlib.error,
-    Warning,  # where the process makes them errors
-)
-"""What Pillow raises on hostile bytes."""
-
 Pixels = Any
 """A `PIL.Image.Image`; Pillow is heavy and imported where it is used."""
 
@@ -104,7 +84,7 @@ def prepare(data: bytes, rules: ImageRules) -> Image:
     """
     media_type = image_type(data)
     if not media_type:
-        raise Rejected(f"the file is {_looks_like(data)}: {ALLOWED}", "image_invalid")
+        raise Rejected(f"the file is {looks_like(data)}: {ALLOWED}", "image_invalid")
     kind = FORMATS[media_type]
     try:
         walked = walk(data, media_type)
@@ -113,35 +93,36 @@ def prepare(data: bytes, rules: ImageRules) -> Image:
     except Odd:
         walked = None
     if walked is not None:
-        _check_pixels((walked.width, walked.height), rules)
-    with _decoding(kind, rules):
-        return _prepared(data, kind, walked, rules)
+        check_pixels((walked.width, walked.height), rules)
+    with decoding(kind, rules):
+        return prepared(data, kind, walked, rules)
 
 
-def _prepared(data: bytes, kind: str, walked: Walked | None, rules: ImageRules) -> Image:
+def prepared(data: bytes, kind: str, walked: Walked | None, rules: ImageRules) -> Image:
+    """The image that goes out for a file that was walked, or in which the walk got lost (None)."""
     clean = data if walked is None else walked.clean
-    with _pillow().open(BytesIO(clean), formats=[kind]) as pixels:
-        _check_pixels(pixels.size, rules)
+    with load_pillow().open(BytesIO(clean), formats=[kind]) as pixels:
+        check_pixels(pixels.size, rules)
         if rules.original_bytes:
             if walked is None:
                 pixels.load()  # the only proof that it is whole
             return Image(data, MEDIA_TYPES[kind], NAMES[kind])
         turn = None if walked is None else walked.orientation
-        target = _fitted(pixels.size, rules.max_side)
+        target = fitted(pixels.size, rules.max_side)
         if turn == 1 and target == pixels.size:
             return Image(clean, MEDIA_TYPES[kind], NAMES[kind])
-        return _encoded(pixels, kind, target, turn)
+        return encoded(pixels, kind, target, turn)
 
 
-def _encoded(pixels: Pixels, kind: str, target: tuple[int, int], turn: int | None) -> Image:
+def encoded(pixels: Pixels, kind: str, target: tuple[int, int], turn: int | None) -> Image:
     """The picture upright and encoded anew; `target` is its size as stored, before the turn."""
     # A profile of inks does not describe the RGB that they become.
     profile = None if pixels.mode == "CMYK" else pixels.info.get("icc_profile")
-    result = _scaled(pixels, target)
+    result = scaled(pixels, target)
     if turn is None:  # the walk got lost; a PNG tells its EXIF only now that it is decoded
         turn = orientation(pixels.info.get("exif", b""))
     if turn in TURNS:
-        result = result.transpose(_pillow().Transpose[TURNS[turn]])
+        result = result.transpose(load_pillow().Transpose[TURNS[turn]])
     result.info = {}  # some encoders write what they find here
     saved_as, options = SAVED_AS[kind]
     out = BytesIO()
@@ -149,22 +130,22 @@ def _encoded(pixels: Pixels, kind: str, target: tuple[int, int], turn: int | Non
     return Image(out.getvalue(), MEDIA_TYPES[saved_as], NAMES[saved_as])
 
 
-def _scaled(pixels: Pixels, target: tuple[int, int]) -> Pixels:
+def scaled(pixels: Pixels, target: tuple[int, int]) -> Pixels:
     """The decoded picture in `target` size, in a mode that can be scaled and encoded."""
     if target == pixels.size:
-        return _plain(pixels)
+        return plain_mode(pixels)
     # A JPEG decodes at 1/2, 1/4 or 1/8 for less than the price of the whole.
     drafted = pixels.draft(None, target)
-    plain = _plain(pixels)
+    plain = plain_mode(pixels)
     return plain.resize(
         target,
-        _pillow().Resampling.HAMMING,  # scales down as well as bicubic, at the price of bilinear
+        load_pillow().Resampling.HAMMING,  # as good as bicubic here, at the price of bilinear
         box=drafted[1] if drafted else None,
         reducing_gap=None if plain.mode.startswith("I") else 2.0,  # Pillow cannot reduce 16 bits
     )
 
 
-def _plain(pixels: Pixels) -> Pixels:
+def plain_mode(pixels: Pixels) -> Pixels:
     """The picture without palette, inks or a transparent colour: L, LA, RGB, RGBA or 16 bits."""
     if pixels.mode.startswith("I"):
         return pixels
@@ -175,7 +156,7 @@ def _plain(pixels: Pixels) -> Pixels:
     return pixels.convert("L" if pixels.mode == "1" else "RGB")
 
 
-def _fitted(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
+def fitted(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
     """The size that fits `max_side`, with the same proportions."""
     longest = max(size)
     if max_side is None or longest <= max_side:
@@ -184,7 +165,8 @@ def _fitted(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
     return width, height
 
 
-def _check_pixels(size: tuple[int, int], rules: ImageRules) -> None:
+def check_pixels(size: tuple[int, int], rules: ImageRules) -> None:
+    """Raise `Rejected` for an image of more pixels than `rules` allow."""
     if size[0] * size[1] > rules.max_pixels:
         limit = f"{rules.max_pixels:,} pixels"
         raise Rejected(
@@ -193,7 +175,7 @@ def _check_pixels(size: tuple[int, int], rules: ImageRules) -> None:
 
 
 @cache
-def _pillow() -> Any:
+def load_pillow() -> Any:
     """`PIL.Image`, readied once: only our plugins, bombs are errors, other warnings are silent.
 
     Warning filters belong to the process, so they are set here once and not around each image:
@@ -208,9 +190,9 @@ def _pillow() -> Any:
 
 
 @contextmanager
-def _decoding(kind: str, rules: ImageRules) -> Iterator[None]:
+def decoding(kind: str, rules: ImageRules) -> Iterator[None]:
     """Whatever Pillow raises on bytes that are no sound image is `Rejected`."""
-    pillow = _pillow()
+    pillow = load_pillow()
     if pillow.MAX_IMAGE_PIXELS is not None:  # its own limit is lower than ours; only ever raised
         pillow.MAX_IMAGE_PIXELS = max(pillow.MAX_IMAGE_PIXELS, rules.max_pixels)
     try:
@@ -221,13 +203,13 @@ def _decoding(kind: str, rules: ImageRules) -> Iterator[None]:
         pillow.DecompressionBombWarning,
     ) as error:
         raise Rejected(f"the {kind} is too large to decode", "image_too_large") from error
-    except FAULTS as error:
+    except DECODER_FAULTS as error:
         unknown = isinstance(error, pillow.UnidentifiedImageError)  # its text holds an address
-        reason = "broken header" if unknown else printable(str(error)) or type(error).__name__
+        reason = "broken header" if unknown else shortened(str(error)) or type(error).__name__
         raise Rejected(f"the {kind} cannot be decoded: {reason}", "image_invalid") from error
 
 
-def _looks_like(data: bytes) -> str:
+def looks_like(data: bytes) -> str:
     """What bytes that are no image of ours seem to be, for people."""
     if not data:
         return "empty"

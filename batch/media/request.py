@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from ..errors import JobError, Rejected
@@ -21,9 +22,8 @@ from ..models import (
     Request,
     RequestPart,
     Text,
-    image_type,
 )
-from .confine import printable
+from ..printable import shortened
 from .load import ImageRules, decode_data_uri, read_file, stat_media
 from .prepare import prepare
 
@@ -64,28 +64,14 @@ class Loaded(Struct, frozen=True):
 
 def load(job: Job, model: str, rules: LoadRules) -> Loaded:
     """Load every image of `job`; blocks when it has some. `model` is the name on the wire."""
-    if job.body is None and not job.images:
-        return Loaded(Request(model, text_messages(job), job.params, job.schema), (), ())
     loader = Loader(job, rules)
-    messages = tuple(loader.message(each) for each in job.messages)
+    messages = tuple([loader.message(each) for each in job.messages])
     if job.body is not None:
         loader.check_body(job.body)
     if loader.error is not None:
         return Loaded(None, tuple(loader.digests), (), loader.error)
     request = Request(model, messages, job.params, job.schema, job.url, job.body)
     return Loaded(request, tuple(loader.digests), tuple(loader.media))
-
-
-def text_messages(job: Job) -> tuple[Message, ...]:
-    """The messages of a job without images."""
-    return tuple([Message(each.role, texts(each.content)) for each in job.messages])
-
-
-def texts(content: str | tuple[Text | ImageRef, ...]) -> str | tuple[Text, ...]:
-    """The content without image references."""
-    if isinstance(content, str):
-        return content
-    return tuple(part for part in content if isinstance(part, Text))
 
 
 class Loader:
@@ -121,26 +107,23 @@ class Loader:
     def _bytes(self, part: ImageRef) -> bytes:
         """The bytes behind a reference; its digest is kept, also when it cannot be read."""
         try:
-            if part.is_address:
-                data = decode_data_uri(part.source, self._rules.images)
-                self.digests.append(hashlib.sha256(data).hexdigest())
-                return data
-            data, media = read_file(self._job.root, part.source, self._rules.images)
+            data, digest, media = read_reference(self._job.root, part, self._rules.images)
         except JobError as error:
             self.digests.append(f"!{error.code}")
             raise
-        self.digests.append(media.sha256)
-        self.media.append(media)
+        self.digests.append(digest)
+        self.media += media
         return data
 
     def _image(self, data: bytes, source: str) -> Image:
         """The image as the provider takes it; errors name the file."""
+        rules = self._rules.images
         if self._rules.originals:
-            return Image(data, image_type(data) or "application/octet-stream")
+            rules = msgspec.structs.replace(rules, original_bytes=True)
         try:
-            return prepare(data, self._rules.images)
+            return prepare(data, rules)
         except Rejected as error:
-            raise Rejected(f"{printable(source[:200])}: {error}", error.code) from error
+            raise Rejected(f"{shortened(source)}: {error}", error.code) from error
 
     def _link(self, part: ImageRef) -> ImageLink:
         """A remote image, passed on when that is allowed."""
@@ -159,6 +142,17 @@ class Loader:
                     self.error = self.error or error
             elif not (url.startswith(REMOTE) and self._rules.allow_remote):
                 self.error = self.error or not_fetched(url)
+
+
+def read_reference(
+    root: str, part: ImageRef, rules: ImageRules
+) -> tuple[bytes, str, tuple[Media, ...]]:
+    """The bytes behind a reference, their SHA-256, and the file that they came from, if one."""
+    if part.is_address:
+        data = decode_data_uri(part.source, rules)
+        return data, hashlib.sha256(data).hexdigest(), ()
+    data, media = read_file(root, part.source, rules)
+    return data, media.sha256, (media,)
 
 
 def is_remote(part: ImageRef) -> bool:
@@ -193,12 +187,10 @@ def current_digests(job: Job, recorded: tuple[Media, ...], rules: ImageRules) ->
         try:
             if is_remote(part):
                 digests.append(part.source)
-            elif part.is_address:
-                digests.append(hashlib.sha256(decode_data_uri(part.source, rules)).hexdigest())
             elif media and stat_media(job.root, part.source) == (media.bytes, media.mtime_ns):
                 digests.append(media.sha256)
             else:
-                digests.append(read_file(job.root, part.source, rules)[1].sha256)
+                digests.append(read_reference(job.root, part, rules)[1])
         except JobError as error:
             digests.append(f"!{error.code}")
     return tuple(digests)

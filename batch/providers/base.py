@@ -8,19 +8,14 @@ needs no HTTP (offline, fake) overrides `connect` and answers by itself.
 from __future__ import annotations
 
 import importlib
-import io
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from ..errors import BatchError, UsageError
-from ..models import Call, Image, Job, Message, Picture, Reply, Request, Text, image_type
+from ..errors import BatchError, Rejected, UsageError
+from ..models import Call, Image, ImageLink, Job, Reply, Request
 from .classify import RULES, Rule, classify
 from .connection import Completer, Connection
-
-MediaPair = tuple[Any, Any]
-"""(name, value) or (value, name); the value is bytes, a path or a Pillow image."""
+from .seed import MediaPair, seed_messages
 
 
 class ProviderModelMixin:
@@ -71,8 +66,11 @@ class AsyncGeneratorProvider(ProviderModelMixin):
     supports_system_message: ClassVar[bool] = True
     supports_message_history: ClassVar[bool] = True
     supports_schema: ClassVar[bool] = False
-    max_images: ClassVar[int | None] = None
-    """Images that one request can carry; None when the provider sets no number."""
+    max_images: ClassVar[int | None] = 0
+    """Images that one request can carry; None when the provider sets no number.
+
+    None of them unless a provider says so: one that forgets it must not drop them in silence.
+    """
     paths: ClassVar[frozenset[str]] = frozenset()
     """The wire's own paths that an OpenAI batch line may name."""
     rules: ClassVar[tuple[Rule, ...]] = RULES
@@ -100,10 +98,8 @@ class AsyncGeneratorProvider(ProviderModelMixin):
 
     def reason_unsupported(self, job: Job) -> str:
         """Why this provider cannot do the job, told before anything is sent; empty when it can."""
-        images = job.images
-        if self.max_images is not None and len(images) > self.max_images:
-            count = "one image" if self.max_images == 1 else f"{self.max_images or 'no'} images"
-            return f"{self.name} takes {count} a job, this one has {len(images)}"
+        if too_many := self.reason_too_many(len(job.images)):
+            return too_many
         if job.schema is not None and not self.supports_schema:
             return f"{self.name} cannot follow a schema"
         if job.body is not None and job.url not in self.paths:
@@ -111,6 +107,27 @@ class AsyncGeneratorProvider(ProviderModelMixin):
         if self.needs_model and job.body is None and not (job.model or self.default_model):
             return f"{self.name} needs a model: add -m MODEL"
         return ""
+
+    @classmethod
+    def reason_too_many(cls, images: int) -> str:
+        """Why a job with so many images is none for this provider; empty when it is one."""
+        if cls.max_images is None or images <= cls.max_images:
+            return ""
+        count = "one image" if cls.max_images == 1 else f"{cls.max_images or 'no'} images"
+        return f"{cls.name} takes {count} a job, this one has {images}"
+
+    @classmethod
+    def images_of(cls, request: Request) -> list[Image]:
+        """The images of a request, for a provider that takes them as files.
+
+        Raises `Rejected` for too many and for the address of one: none is dropped in silence.
+        """
+        if any(isinstance(part, ImageLink) for part in request.parts()):
+            raise Rejected(f"{cls.name} fetches no images: give a file, no address", "unsupported")
+        images = list(request.images())
+        if too_many := cls.reason_too_many(len(images)):
+            raise Rejected(too_many, "unsupported")
+        return images
 
     def connect(self, connection: Connection) -> Completer:
         """What answers requests over `connection`."""
@@ -155,65 +172,3 @@ class AsyncGeneratorProvider(ProviderModelMixin):
         finally:
             await completer.close()
         yield reply.text
-
-
-def seed_messages(
-    messages: Sequence[Mapping[str, Any]], media: Sequence[MediaPair]
-) -> tuple[Message, ...]:
-    """Messages of the seed's form, with `media` attached to the last message of the user."""
-    if not messages:
-        raise UsageError("there are no messages")
-    pictures = tuple(Picture(image_from_pair(*pair)) for pair in media)
-    roles = [str(message.get("role", "user")) for message in messages]
-    last = max((at for at, role in enumerate(roles) if role == "user"), default=len(roles) - 1)
-    built = []
-    for at, (role, message) in enumerate(zip(roles, messages, strict=True)):
-        text = seed_text(message.get("content"))
-        with_media = pictures and at == last
-        built.append(Message(role, (*pictures, Text(text)) if with_media else text))
-    return tuple(built)
-
-
-def seed_text(content: Any) -> str:
-    """The text of a message's content: a string, or OpenAI-style parts that are texts.
-
-    Raises `UsageError` for any other part, because leaving it out would change the question.
-    """
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, (list, tuple)) else [content]
-    for part in parts:
-        if not isinstance(part, Mapping) or not isinstance(part.get("text"), str):
-            raise UsageError("a message's content must be text; pictures go into `media`")
-    return "".join(part["text"] for part in parts)
-
-
-def image_from_pair(first: Any, second: Any) -> Image:
-    """The image of a (name, value) or (value, name) pair; raises `UsageError` for other bytes."""
-    name, value = (first, second) if is_name(first, second) else (second, first)
-    data = image_bytes(value)
-    kind = image_type(data)
-    if not kind:
-        raise UsageError("media must be JPEG, PNG, GIF or WebP bytes")
-    return Image(data, kind, str(name or "image"))
-
-
-def image_bytes(value: Any) -> bytes:
-    """The bytes of a path, of a buffer, or of a Pillow image (as PNG)."""
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
-    try:
-        if isinstance(value, (str, os.PathLike)):
-            return Path(value).read_bytes()
-        buffer = io.BytesIO()
-        value.save(buffer, format="PNG")
-    except (OSError, AttributeError) as error:
-        raise UsageError(f"media cannot be read: {error}") from error
-    return buffer.getvalue()
-
-
-def is_name(first: Any, second: Any) -> bool:
-    """Whether the name comes first: text beside bytes, a path or a picture."""
-    if not isinstance(first, str):
-        return first is None
-    return not isinstance(second, str) or not Path(first).is_file()

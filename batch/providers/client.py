@@ -6,7 +6,7 @@ timeouts, one prebuilt URL a path.
 
 from __future__ import annotations
 
-import base64
+import os
 from collections.abc import Sequence
 from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
@@ -18,9 +18,11 @@ from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from .. import __version__
-from ..errors import BatchError, Halt, Rejected, Retryable
+from ..errors import BatchError, Halt, Rejected, Retryable, Unreachable
 from ..models import Base64, Call, Reply, Request
-from .connection import Codec, Connection
+from .base import AsyncGeneratorProvider
+from .classify import error_words
+from .connection import Connection
 
 CONNECT_TIMEOUT = 10.0
 SECRET_LENGTH = 16
@@ -35,7 +37,6 @@ TROUBLES: dict[type[Exception], tuple[str, str]] = {
     aiohttp.InvalidURL: ("", "no address that can be used: {error}"),
     aiohttp.NonHttpUrlClientError: ("", "no address that can be used: {error}"),
     aiohttp.ClientHttpProxyError: ("", "the proxy refuses: {error.status} {error.message}"),
-    aiohttp.ConnectionTimeoutError: ("connection", "no connection: {error}"),
     TimeoutError: ("timeout", "no whole reply within {timeout:g} s"),
     aiohttp.ClientPayloadError: ("connection", "the connection broke in the middle of the reply"),
     aiohttp.ClientResponseError: ("bad_response", "the reply is no valid HTTP: {error.message}"),
@@ -75,7 +76,7 @@ def encoded(piece: bytes | Base64) -> bytes:
 class Client:
     """Answers requests over HTTP with the help of a codec."""
 
-    def __init__(self, codec: Codec, connection: Connection) -> None:
+    def __init__(self, codec: AsyncGeneratorProvider, connection: Connection) -> None:
         self._codec = codec
         self._connection = connection
         self._base = codec.address(connection.base_url)
@@ -117,6 +118,8 @@ class Client:
             body = await self._read(response)
             if 200 <= response.status < 300:
                 return body
+            if response.status == 401 and not self._connection.key:
+                raise no_key(self._codec.name, body)
             lower = {name.lower(): value for name, value in response.headers.items()}
             raise self._codec.classify(response.status, lower, body)
 
@@ -193,8 +196,22 @@ class Client:
             await self._session.close()
 
 
+def no_key(provider: str, body: bytes) -> Halt:
+    """What a 401 means when no key was sent."""
+    how = f"--key-file FILE or {provider.upper()}_API_KEY"
+    return Halt(f"the server wants a key, none was given: {how} (HTTP 401: {error_words(body)[0]})")
+
+
 def transport_error(error: Exception, timeout: float) -> Halt | Retryable:
     """What an error below HTTP means; `timeout` is the bound of an attempt in seconds."""
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(
+        error, aiohttp.ClientConnectorCertificateError
+    ):
+        number = error.os_error.errno or 0
+        why = os.strerror(number) if number > 0 else error.os_error.strerror or str(error)
+        return Unreachable(f"nothing answers at {error.host}:{error.port} ({why})", "connection")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return Unreachable(f"no connection: {error}", "connection")
     code, words = next(told for kind, told in TROUBLES.items() if isinstance(error, kind))
     words = words.format(error=error, timeout=timeout) or type(error).__name__
     return Retryable(words, code) if code else Halt(words)
@@ -219,5 +236,5 @@ def secret_forms(key: str) -> tuple[str, ...]:
     """A key as servers echo it: plain, percent-encoded, base64."""
     if not key:
         return ()
-    plain = base64.b64encode(key.encode()).decode()
+    plain = pybase64.b64encode(key.encode()).decode()
     return tuple(dict.fromkeys((key, quote(key), quote(key, safe=""), plain, plain.rstrip("="))))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
-from ..errors import BatchError
-from ..models import Call, Reply, Request
-
-MIB = 1 << 20
+from ..models import Reply, Request
 
 
 class Connection(Struct, frozen=True):
@@ -24,7 +20,7 @@ class Connection(Struct, frozen=True):
     timeout: float = 120.0
     """Bound of one attempt, from the first byte sent to the last byte read."""
     concurrency: int = 8
-    max_response_bytes: int = 8 * MIB
+    max_response_bytes: int = 8 << 20
     proxy: str | None = None
     """An explicit proxy; empty for none. Without one HTTPS_PROXY and NO_PROXY count."""
 
@@ -40,22 +36,3 @@ class Completer(Protocol):
 
     async def close(self) -> None:
         """Free what is held; the completer is not used afterwards."""
-
-
-class Codec(Protocol):
-    """What the client needs of a provider: pure functions between requests and bytes."""
-
-    def address(self, base_url: str) -> str:
-        """The base URL as the wire's paths are appended to it."""
-
-    def encode(self, request: Request) -> Call:
-        """The call that asks `request`; raises `Rejected` for what the wire cannot say."""
-
-    def decode(self, body: bytes) -> Reply:
-        """The reply in the body of a 2xx response; raises a `JobError` when there is none."""
-
-    def headers(self, key: str) -> dict[str, str]:
-        """The headers that carry the key; none when `key` is empty."""
-
-    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> BatchError:
-        """The error that a response other than 2xx means."""

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from ..errors import Rejected, Retryable
+from ..errors import Retryable
 from ..models import Call, Message, Reply, Request
 from .base import AsyncGeneratorProvider, ProviderModelMixin
-from .wire import encode_json, error_in_reply, form_call, read_json, refuse_links
+from .wire import encode_json, error_in_reply, form_call, read_json
 
 
 class DynasparkReply(Struct):
@@ -57,12 +57,9 @@ class Dynaspark(AsyncGeneratorProvider, ProviderModelMixin):
     def encode(self, request: Request) -> Call:
         """The form; parameters become fields of their own.
 
-        Raises `Rejected` for two images and for the address of one: none is dropped in silence.
+        Raises `Rejected` for two images and for the address of one.
         """
-        refuse_links(request, self.name)
-        images = list(request.images())
-        if len(images) > 1:
-            raise Rejected("dynaspark takes one image a job", "unsupported")
+        images = self.images_of(request)
         fields = {name: field_text(value) for name, value in request.params.items()}
         fields |= {"user_input": flatten(request.messages), "ai_model": request.model}
         return form_call("/generate_response", fields, ("file", images[0]) if images else None)

@@ -10,12 +10,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ..errors import FAILURE_CODES, Halt, JobError, RateLimited, Rejected, Retryable
+from ..errors import (
+    FAILURE_CODES,
+    PASSING_CODES,
+    Halt,
+    JobError,
+    RateLimited,
+    Rejected,
+    Retryable,
+)
 from ..models import Reply, Request, Usage
 from .base import AsyncGeneratorProvider, ProviderModelMixin
 from .connection import Completer, Connection
-
-PASSING = frozenset({"server_error", "timeout", "connection", "empty_output", "bad_response"})
 
 
 class Fake(AsyncGeneratorProvider, ProviderModelMixin):
@@ -26,6 +32,7 @@ class Fake(AsyncGeneratorProvider, ProviderModelMixin):
     in_process = True
     default_model = "fake-1"
     supports_schema = True
+    max_images = None
 
     def connect(self, connection: Connection) -> Completer:
         """A completer that remembers how often each prompt was asked."""
@@ -66,5 +73,5 @@ def failure(code: str, script: dict[str, Any]) -> JobError | Halt:
         return Halt("the script says halt")
     if code == "rate_limited":
         return RateLimited("scripted", code, 429, script.get("retry_after"))
-    kind = Retryable if code in PASSING else Rejected
+    kind = Retryable if code in PASSING_CODES else Rejected
     return kind("scripted", code if code in FAILURE_CODES else "internal", 400)

@@ -22,6 +22,9 @@ from .wire import data_url, error_in_reply, json_call, read_json, tokens
 VERSIONED = re.compile(r"/v\d[^/]*(?=/|$)")
 SCHEMA_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
+OWN_FIELDS = frozenset({"model", "messages"})
+"""What the body takes from the job itself, so that `params` would be dropped in silence."""
+
 
 class ChatMessage(Struct):
     """The model's message; some servers send parts, some null."""
@@ -58,6 +61,7 @@ class OpenAI(AsyncGeneratorProvider, ProviderModelMixin):
     needs_auth = True
     needs_model = True
     supports_schema = True
+    max_images = None
     paths: ClassVar[frozenset[str]] = frozenset({"/v1/chat/completions"})
 
     def address(self, base_url: str) -> str:
@@ -66,9 +70,11 @@ class OpenAI(AsyncGeneratorProvider, ProviderModelMixin):
         return base_url if VERSIONED.search(urlsplit(base_url).path) else base_url + "/v1"
 
     def reason_unsupported(self, job: Job) -> str:
-        """As every provider; and no streamed replies, which a batch has no use for."""
+        """As every provider; no streamed replies, and nothing in `params` that is a field."""
         if (job.body or job.params).get("stream"):
             return "`stream` must not be set: a batch waits for the whole answer"
+        if taken := sorted(OWN_FIELDS & job.params.keys()):
+            return f"`{taken[0]}` stands in `params`: it is a field of the line"
         return super().reason_unsupported(job)
 
     def encode(self, request: Request) -> Call:

@@ -44,7 +44,16 @@ def find_provider(name: str) -> type[AsyncGeneratorProvider]:
         found = load(points[0])
     if not (isinstance(found, type) and issubclass(found, AsyncGeneratorProvider)):
         raise UsageError(f"the entry point {name!r} is no AsyncGeneratorProvider")
+    if not (found.in_process or speaks(found)):
+        raise UsageError(f"the provider {name!r} lacks `encode` and `decode`, or `connect`")
     return found
+
+
+def speaks(provider: type[AsyncGeneratorProvider]) -> bool:
+    """Whether a provider has a wire of its own, or something else that answers."""
+    base = AsyncGeneratorProvider
+    codec = provider.encode is not base.encode and provider.decode is not base.decode
+    return codec or provider.connect is not base.connect
 
 
 def load(point: EntryPoint) -> object:

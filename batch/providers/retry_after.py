@@ -23,15 +23,15 @@ def retry_after(headers: Mapping[str, str], body: bytes = b"") -> float | None:
     `Date`, so that a wrong clock here does no harm) → Gemini's `retryDelay` in the body → the
     reset of a bucket of which nothing is left.
     """
-    milliseconds = usable(headers.get("retry-after-ms"), 0.001)
+    milliseconds = seconds_of(headers.get("retry-after-ms"), 0.001)
     if milliseconds is not None:
         return milliseconds
     value = headers.get("retry-after")
-    seconds = usable(value)
+    seconds = seconds_of(value)
     if seconds is None and value:
         seconds = seconds_until(value, headers)
     if seconds is None and (found := RETRY_DELAY.search(body)):
-        seconds = usable(found[1].decode())
+        seconds = seconds_of(found[1].decode())
     return bucket_reset(headers) if seconds is None else seconds
 
 
@@ -55,15 +55,19 @@ def seconds_of_reset(reset: str, headers: Mapping[str, str]) -> float | None:
         return seconds_until(reset, headers)
     if not reset or DURATION.sub("", reset):
         return None
-    return usable(str(sum(float(count) * UNITS[unit] for count, unit in DURATION.findall(reset))))
+    return usable(sum(float(count) * UNITS[unit] for count, unit in DURATION.findall(reset)))
 
 
-def usable(text: str | None, unit: float = 1.0) -> float | None:
-    """A positive finite number of seconds, at most `LONGEST`; anything else counts as absent."""
+def seconds_of(text: str | None, unit: float = 1.0) -> float | None:
+    """Seconds of a number in some unit of seconds; None when it is no usable one."""
     try:
-        seconds = float(text or "") * unit
+        return usable(float(text or "") * unit)
     except ValueError:
         return None
+
+
+def usable(seconds: float) -> float | None:
+    """A positive finite number of seconds, at most `LONGEST`; anything else counts as absent."""
     if not math.isfinite(seconds) or seconds <= 0:
         return None
     return min(seconds, LONGEST)
@@ -74,7 +78,7 @@ def seconds_until(date: str, headers: Mapping[str, str]) -> float | None:
     try:
         then = moment(date)
         start = moment(headers["date"]) if headers.get("date") else datetime.now(UTC)
-        return usable(str((then - start).total_seconds()))
+        return usable((then - start).total_seconds())
     except (ValueError, TypeError, OverflowError):
         return None
 

@@ -14,8 +14,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ..errors import BatchError, RateLimited, Rejected, Retryable
-from ..models import Base64, Call, Image, ImageLink, Request
+from ..errors import BatchError, RateLimited, Retryable
+from ..models import Base64, Call, Image
 from .classify import RULES, THROTTLED, Rule, classify, error_words, is_html
 
 ReplyType = TypeVar("ReplyType")
@@ -117,14 +117,6 @@ def error_in_reply(error: Any, rules: Sequence[Rule] = RULES) -> BatchError:
         return classify(int(code), {}, body, rules)
     throttled = THROTTLED.search(error_words(body)[0])
     return classify(429 if throttled else 200, {}, body, rules)
-
-
-def refuse_links(request: Request, provider: str) -> None:
-    """Raise `Rejected` for a remote image, which this wire cannot pass on."""
-    for message in request.messages:
-        parts = () if isinstance(message.content, str) else message.content
-        if any(isinstance(part, ImageLink) for part in parts):
-            raise Rejected(f"{provider} takes no address of an image: give a file", "unsupported")
 
 
 def tokens(value: Any) -> int | None:

@@ -54,8 +54,6 @@ class Index:
         index = cls(path)
         foreign = False
         for line in file_lines(path):
-            if not line.data and line.data is not None:
-                continue
             head = row_head(line)
             if head is None:
                 index.damaged.append(line.offset)
@@ -96,11 +94,11 @@ def looks_torn(path: Path, line: Line) -> bool:
     """Whether a damaged line may be what a crash left of the first records of a run.
 
     That is: blocks of NUL where a power cut kept the size but not the bytes, or the unfinished
-    beginning of a record at the very end.
+    beginning of a record at the very end. A blank line is nobody's either.
     """
     if line.data is None:
         return False
-    if line.data.startswith(b"\0"):
+    if not line.data or line.data.startswith(b"\0"):
         return True
     start = b'{"id":"'
     begun = line.data.startswith(start) or start.startswith(line.data.rstrip(b"\0"))

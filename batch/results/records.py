@@ -27,7 +27,6 @@ SEPARATORS = (
 )
 """Characters that some readers take for the end of a line; escaped, as JSON allows."""
 
-
 LONE = re.compile("[\ud800-\udfff]")
 """Halves of surrogate pairs: no characters, but some models answer with them."""
 

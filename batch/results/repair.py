@@ -24,7 +24,7 @@ NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACC
 
 def clean_up(paths: Paths) -> None:
     """Remove what a killed run left that no later run would ask for."""
-    for path in (paths.results, paths.failed, paths.state, paths.spool):
+    for path in (paths.results, paths.failed, paths.superseded, paths.state, paths.spool):
         part_of(path).unlink(missing_ok=True)
     paths.reserve.unlink(missing_ok=True)
 

@@ -55,6 +55,9 @@ def unsound_lines(path: Path) -> Iterator[str]:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             yield f"{path}:{line.number}: no sound record: {error}"
             continue
+        if not record.id:
+            yield f"{path}:{line.number}: no sound record: the id is empty"
+            continue
         first = seen.setdefault(hash(record.id), line.number)
         if first != line.number:
             yield f"{path}:{line.number}: the id {record.id!r} stands on line {first} too"

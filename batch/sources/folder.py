@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from array import array
@@ -14,8 +13,8 @@ from ..errors import UsageError
 from ..models import Job
 from .decode import BadLine
 from .entries import Entry, Problem
-from .ids import Ids
-from .parse import LONGEST_ID, LineParser
+from .ids import LONGEST_ID, Ids, short_hash
+from .parse import LineParser
 
 SUFFIXES = (
     ".jpg",
@@ -140,4 +139,4 @@ def printable_id(path: str) -> str:
     name = path if path.isprintable() else quote(raw)
     if len(name.encode()) <= LONGEST_ID:
         return name
-    return "r-" + hashlib.sha256(raw).hexdigest()[:12]
+    return short_hash(raw)

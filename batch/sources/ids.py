@@ -1,10 +1,30 @@
-"""Keeps ids unique over all sources of a run, in about 70 bytes an id."""
+"""What a job is called: by its line, its image or its content; and by no other job of the run."""
 
 from __future__ import annotations
 
+import hashlib
+import posixpath
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from .decode import BadLine
+from .fields import JobFields
+
+LONGEST_ID = 512
+"""Bytes in UTF-8."""
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
 
 class Ids:
-    """The ids seen so far, by their hash: 64 bits, so a million ids clash once in 10⁷ files."""
+    """The ids seen so far over all sources, in about 70 bytes an id.
+
+    They are kept by their hash: 64 bits, so a million ids clash once in 10⁷ files.
+    """
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
@@ -31,3 +51,40 @@ class Ids:
 def numbered(name: str, count: int) -> str:
     """The id of the `count`th line of one content."""
     return f"{name}-{count}" if count > 1 else name
+
+
+def own_id(fields: JobFields) -> str:
+    """The id that the line gives; empty when it gives none. Raises `BadLine` for a bad one."""
+    given = fields.id if fields.id is not UNSET else fields.custom_id
+    if given is UNSET:
+        return ""
+    if not given or not given.isprintable():
+        raise BadLine("an id is printable text, not empty")
+    if len(given) * 4 > LONGEST_ID and len(given.encode()) > LONGEST_ID:
+        raise BadLine(f"an id has at most {LONGEST_ID} bytes")
+    return given
+
+
+def derived_id(written: Mapping[str, Any], fields: JobFields, root: str) -> str:
+    """The id of a line that gives none: its `image` relative to the root, else a hash."""
+    if "image" in written and fields.image is not UNSET and not ADDRESS.match(fields.image):
+        path = fields.image.removeprefix(root.rstrip("/") + "/")
+        if ".." not in path.split("/"):
+            path = posixpath.normpath(path)
+        if path != "." and path.isprintable() and len(path.encode()) <= LONGEST_ID:
+            return path
+    return hashed_id(written)
+
+
+def hashed_id(written: Mapping[str, Any]) -> str:
+    """`r-` and 12 hexadecimal digits of the line's content.
+
+    `meta` is no part of it, so that editing it renews nothing.
+    """
+    content = {k: v for k, v in written.items() if k not in ("meta", "failure", "id", "custom_id")}
+    return short_hash(msgspec.json.encode(content, order="sorted"))
+
+
+def short_hash(content: bytes) -> str:
+    """The id of some content that has no better name."""
+    return "r-" + hashlib.sha256(content).hexdigest()[:12]

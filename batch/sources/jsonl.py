@@ -8,18 +8,18 @@ from bisect import bisect_left
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import aiofiles
 import msgspec
+from aiofiles.threadpool.binary import AsyncFileIO
 
 from ..errors import UsageError
 from ..lines import SLAB, Line, LineCutter
 from ..models import Job
 from .decode import BadLine, decoded
 from .entries import Entry, Problem
-from .ids import Ids, numbered
-from .parse import LineParser, PassedOver, hashed_id
+from .ids import Ids, hashed_id, numbered
+from .parse import LineParser, PassedOver
 
 BOM = b"\xef\xbb\xbf"
 MAGIC = {
@@ -38,7 +38,6 @@ GROUP = 256
 
 NEAR = 4 << 20
 """Bytes between two wanted lines up to which reading on is cheaper than a seek."""
-
 
 CHECK_BITS = 24
 """Of an address: a hash of the line, so that an edited one is not taken for what was checked. The
@@ -59,7 +58,7 @@ class JsonlSource:
         """Offsets of the lines whose derived id was taken, ascending."""
         self._numbers = array("L")
         """Beside each: which line of its content it is, counted from 1."""
-        self._file: Any = None
+        self._file: AsyncFileIO | None = None
         try:
             with path.open("rb", buffering=0) as file:
                 refuse_other_formats(name, file.read(16))

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BatchError, OutputError, UsageError
-
-BLOCK = 1 << 20
+from ..lines import SLAB
 
 
 async def spool_stream(source: str, spool: Path) -> None:
@@ -26,26 +25,26 @@ async def spool_stream(source: str, spool: Path) -> None:
     """
     copied: Future[None] = Future()
     copied.set_running_or_notify_cancel()
-    threading.Thread(target=copy, args=(source, spool, copied), daemon=True).start()
+    threading.Thread(target=copy_stream, args=(source, spool, copied), daemon=True).start()
     await asyncio.wrap_future(copied)
 
 
-def copy(source: str, spool: Path, copied: Future[None]) -> None:
+def copy_stream(source: str, spool: Path, copied: Future[None]) -> None:
     """Copy a stream and tell how that went (in the thread)."""
     try:
-        fill(spool, blocks(source))
+        write_spool(spool, blocks(source))
     except BatchError as error:
         copied.set_exception(error)
     else:
         copied.set_result(None)
 
 
-def fill(spool: Path, blocks: Iterator[bytes]) -> None:
-    """Write the spool; it stands there whole or not at all. Raises `OutputError` (73)."""
+def write_spool(spool: Path, pieces: Iterator[bytes]) -> None:
+    """Write the file `spool`; it stands there whole or not at all. Raises `OutputError` (73)."""
     part = spool.with_name(f".{spool.name}.part")
     try:
         with open(part, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.writelines(blocks)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         part.replace(spool)
@@ -58,7 +57,7 @@ def blocks(source: str) -> Iterator[bytes]:
     name = "stdin" if source == "-" else source
     try:
         with opened(source) as stream:
-            while block := stream.read(BLOCK):
+            while block := stream.read(SLAB):
                 yield block
     except (OSError, ValueError) as error:
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -70,6 +70,8 @@ def planned_words(plan: Planned) -> str:
     facts = [f"{plan.todo:,} to do"]
     if plan.done:
         facts.append(f"{plan.done:,} done")
+    if plan.restored:
+        facts.append(f"{plan.restored:,} of them taken back from earlier")
     if plan.changed:
         facts.append(f"{plan.changed:,} changed")
     if plan.retried:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 
+from ..errors import PASSING_CODES
 from ..results.state import RunState
 from ..settings import Settings
 from ..summary import Summary
 from .text import codes, count, duration, latency
 
 MEASURED = {"offline": " (measured and extracted, no model)"}
+PICTURE_CODES = frozenset({"image_unreadable", "image_invalid", "image_too_large", "not_allowed"})
+"""Failures whose job runs again by itself once its picture is another one."""
+
 WHEN = {
     3: "when the provider is back",
     4: "once that is mended",
@@ -17,11 +21,6 @@ WHEN = {
     74: "once the output can be written",
 }
 """When to run the same command again, by exit code."""
-
-PASSING = frozenset(
-    {"empty_output", "bad_response", "rate_limited", "server_error", "timeout", "connection"}
-)
-"""Failure codes that the same command tries again."""
 
 
 def summary_lines(summary: Summary) -> list[str]:
@@ -67,27 +66,32 @@ def numbers(summary: Summary) -> list[str]:
         facts.append(count(state.retries, "retry", "retries"))
     if state.paused_s:
         facts.append(f"paused {duration(state.paused_s)}")
-    if state.latency_p50_s is not None and state.latency_p95_s is not None:
-        middle, most = latency(state.latency_p50_s), latency(state.latency_p95_s)
-        facts.append(f"latency p50 {middle}, p95 {most}")
+    facts += latencies(state)
     unknown = f"unknown for {count(summary.unknown_usage, 'answer')}"
     if state.input_tokens or state.output_tokens:
         tokens = f"tokens {state.input_tokens:,} in, {state.output_tokens:,} out"
         facts.append(f"{tokens} ({unknown})" if summary.unknown_usage else tokens)
     if state.cost_usd is not None:
         doubt = f"estimate, {unknown}" if summary.unknown_usage else "estimate"
-        facts.append(f"cost ${state.cost_usd:,.4f} ({doubt})")
+        facts.append(f"cost ${state.cost_usd:,.{4 if state.cost_usd >= 0.01 else 6}f} ({doubt})")
     lines = ["; ".join(facts)] if facts else []
     slow = [f"{name} {duration(seconds)}" for seconds, name in summary.slowest if seconds >= 1]
     return lines + ([f"slowest: {', '.join(slow)}"] if slow else [])
+
+
+def latencies(state: RunState) -> list[str]:
+    """The percentiles of the latency, when there are some."""
+    if state.latency_p50_s is None or state.latency_p95_s is None:
+        return []
+    return [f"latency p50 {latency(state.latency_p50_s)}, p95 {latency(state.latency_p95_s)}"]
 
 
 def notes(summary: Summary) -> list[str]:
     """What else the user should know."""
     lines = []
     if summary.orphans:
-        whose = count(summary.orphans, "answer")
-        lines.append(f"note: {whose} in the results belong to no job of the source any more (kept)")
+        whose = count(summary.orphans, "answer belongs", "answers belong")
+        lines.append(f"note: {whose} to no job of the source any more; orphans are kept")
     if summary.passed_over:
         lines.append(
             f"note: {count(summary.passed_over, 'line')} only recorded a bad line: passed over"
@@ -113,8 +117,14 @@ def next_step(summary: Summary) -> str:
 
 def step_after_failures(state: RunState, settings: Settings) -> str:
     """The command that tries failed jobs again: by itself only those that failed in passing."""
-    if PASSING & state.failures.keys() and settings.retry_failed != "none":
+    if PASSING_CODES & state.failures.keys() and settings.retry_failed != "none":
         return f"{again(settings)}  # tries again what failed in passing"
+    codes = state.failures.keys()
+    if codes <= PICTURE_CODES:
+        return f"{again(settings)}  # after mending the pictures: what changed runs again"
+    if codes == {"unsupported"} and not settings.streams:
+        failed = shlex.quote(str(settings.paths().failed))
+        return f"{settings.program} run {failed} --provider NAME -m MODEL  # a model can do those"
     more = () if settings.retry_failed == "all" else ("--retry-failed", "all")
     return f"{again(settings, *more)}  # after mending what failed"
 

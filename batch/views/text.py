@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from ..printable import printable
+
 
 def clean(text: str) -> str:
     """The text without what could steer a terminal; newlines stay."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+    return printable(text, keep="\n")
 
 
 def duration(seconds: float) -> str:

@@ -12,7 +12,8 @@ from io import BytesIO
 
 from PIL import Image
 
-from batch.media import ImageRules, prepare
+from batch.media.load import ImageRules
+from batch.media.prepare import prepare
 
 SIDE = 1024
 IMAGES = 8

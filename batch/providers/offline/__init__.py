@@ -12,8 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, cast
 
-from ...errors import Rejected
-from ...models import ImageLink, Reply, Request
+from ...models import Reply, Request
 from ..base import AsyncGeneratorProvider, ProviderModelMixin
 from ..connection import Completer, Connection
 from .extract import extract
@@ -38,7 +37,6 @@ class Offline(AsyncGeneratorProvider, ProviderModelMixin):
 
     def connect(self, connection: Connection) -> Completer:
         """The client that does the work; the connection says nothing that it needs."""
-        del connection
         return OfflineClient()
 
 
@@ -60,26 +58,12 @@ class OfflineClient:
 
 def answer(request: Request) -> Reply:
     """The reply to `request`, worked out in the calling thread; raises `Rejected`."""
-    pictures = list(request.images())
-    if has_links(request):
-        raise Rejected("offline fetches no images: give a file, not a link", "unsupported")
-    if len(pictures) > 1:
-        raise Rejected(f"offline takes one image a job, not {len(pictures)}", "unsupported")
-    if pictures:
-        text = describer()(pictures[0].data)
+    images = Offline.images_of(request)
+    if images:
+        text = describer()(images[0].data)
         return Reply(text, model=MEASURING, finish_reason="stop", source="measured")
     text = extract([message.text for message in request.messages])
     return Reply(text, model=MEASURING, finish_reason="stop", source="extracted")
-
-
-def has_links(request: Request) -> bool:
-    """Whether a message carries an image that only its address is known of."""
-    return any(
-        isinstance(part, ImageLink)
-        for message in request.messages
-        if not isinstance(message.content, str)
-        for part in message.content
-    )
 
 
 def describer() -> Callable[[bytes], str]:

@@ -1,0 +1,55 @@
+"""Answers that were set aside, and their way back: what was paid for once is not paid for twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from .index import file_lines
+from .paths import Paths
+from .records import row_head
+from .repair import append_synced, drop_lines, lines_at
+
+
+class Archive:
+    """The superseded answers of an output, by id and key; the last of equal ones counts."""
+
+    def __init__(self) -> None:
+        self._offsets: dict[int, int] = {}
+        self._ids: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @classmethod
+    def scan(cls, path: Path) -> Archive:
+        """Read a file of superseded answers; damaged lines are passed over."""
+        archive = cls()
+        for line in file_lines(path):
+            head = row_head(line)
+            if head is not None:
+                archive._offsets[hash((head.id, head.key))] = line.offset
+                archive._ids.add(hash(head.id))
+        return archive
+
+    def holds(self, name: str) -> bool:
+        """Whether an answer to a job of this id was set aside."""
+        return hash(name) in self._ids
+
+    def offset(self, name: str, key: str) -> int | None:
+        """Where the answer to exactly this job begins; None when there is none."""
+        return self._offsets.get(hash((name, key)))
+
+
+def take_back(paths: Paths, offsets: Collection[int]) -> None:
+    """Move superseded answers back into the results; blocks.
+
+    They stand in the results, synced, before they leave the other file. A crash between the two
+    leaves a copy there, which nobody asks for again. Raises `OSError` and `OutputError`.
+    """
+    if not offsets:
+        return
+    append_synced(paths.results, lines_at(paths.superseded, offsets))
+    drop_lines(paths.superseded, offsets)
+    if not paths.superseded.stat().st_size:
+        paths.superseded.unlink()
