@@ -13,7 +13,7 @@ PACKAGE = ROOT / "batch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    ("words", ("errors", "models", "events", "lines", "printable", "keys", "__version__")),
+    ("words", ("errors", "models", "events", "lines", "files", "printable", "keys", "__version__")),
     (
         "tools",
         ("sources", "media", "providers", "limits", "retry", "results", "credentials", "tally"),

@@ -17,10 +17,11 @@ from oracle import parsed
 from samples import failed_line, key_of, line, mend, output
 
 from batch.errors import OutputError
+from batch.files import part_of
 from batch.lines import Line
 from batch.results.failed import forget_failures, settle_failures
 from batch.results.index import Index
-from batch.results.repair import clean_up, drop_lines, part_of, raw_pieces, repair_tails, set_aside
+from batch.results.repair import clean_up, drop_lines, raw_pieces, repair_tails, set_aside
 
 RECORDS = [line(f"id-{n}", f"answer {n} \u00e9\U0001f319", meta={"n": n}) for n in range(4)]
 WHOLE = b"".join(RECORDS)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import OutputError
+from ..files import part_of, private, sync_folder, write_synced
 from ..lines import SLAB
-from .repair import private, sync_folder
 
 RESERVE = 4 << 20
 """Bytes set aside for the answers in flight when the disk fills up."""
@@ -92,14 +93,9 @@ class AppendFile:
         """
         if os.fstat(self._fd).st_nlink:
             return None
-        part = self.path.with_name(f".{self.path.name}.part")
+        part = part_of(self.path)
         with open(part, "wb", opener=private) as file:
-            at = 0
-            while slab := os.pread(self._fd, SLAB, at):
-                at += len(slab)
-                file.write(slab)
-            file.flush()
-            os.fsync(file.fileno())
+            write_synced(file, self._slabs())
         saved = self.path
         with contextlib.suppress(FileExistsError):
             os.link(part, saved)
@@ -110,6 +106,13 @@ class AppendFile:
         part.replace(saved)
         sync_folder(saved.parent)
         return saved
+
+    def _slabs(self) -> Iterator[bytes]:
+        """The bytes of the file, whatever its name is by now."""
+        at = 0
+        while slab := os.pread(self._fd, SLAB, at):
+            at += len(slab)
+            yield slab
 
     def close(self) -> None:
         """Close the file."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from ..files import sync_folder
 from .index import failed_row, file_lines
 from .paths import Paths
 from .records import row_head
-from .repair import append_synced, drop_lines, lines_at, sync_folder
+from .repair import append_synced, drop_lines, lines_at
 
 
 def forget_failures(paths: Paths, settled: Collection[int]) -> None:

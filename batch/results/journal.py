@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 from ..errors import OutputError
+from ..files import write_synced
 from ..models import Failed, Result
 from .append import FULL, AppendFile, Reserve
 from .failed import settle_failures
@@ -197,9 +197,7 @@ class Journal:
 def rescue(lines: Iterator[bytes]) -> str:
     """Write lines to a new file in the temporary folder; its name. Raises `OSError`."""
     with tempfile.NamedTemporaryFile("wb", prefix="overnight-", delete=False) as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
+        write_synced(file, lines)
     return file.name
 
 

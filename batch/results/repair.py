@@ -7,19 +7,16 @@ Nothing is deleted: what is cut off goes to `STEM.torn`, answers of edited jobs 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import OutputError
+from ..files import part_of, private, sync_folder, write_synced
 from ..lines import SLAB, Line
 from .index import Index, failed_row, file_lines
 from .paths import Paths
 from .records import row_head
-
-NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
-"""What file systems say that cannot sync a folder, or do not let it be read."""
 
 
 def clean_up(paths: Paths) -> None:
@@ -123,9 +120,7 @@ def raw_pieces(path: Path, line: Line) -> Iterator[bytes]:
 def append_synced(path: Path, lines: Iterable[bytes]) -> None:
     """Append to a file of set-aside lines; they are on the disk when this returns."""
     with open(path, "ab", opener=private) as file:
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
+        write_synced(file, lines)
     sync_folder(path.parent)
 
 
@@ -149,38 +144,18 @@ def drop_lines(path: Path, gone: Collection[int]) -> None:
 def copy_without(path: Path, target: Path, gone: Collection[int]) -> None:
     """Copy the lines of a file but those at `gone`, count, and sync the copy."""
     dropped = 0
-    target.unlink(missing_ok=True)
-    with open(target, "xb", opener=private) as file:
+
+    def kept() -> Iterator[bytes]:
+        nonlocal dropped
         for line in file_lines(path):
             if line.offset in gone:
                 dropped += 1
             else:
-                file.writelines(raw_pieces(path, line))
-        file.flush()
-        os.fsync(file.fileno())
+                yield from raw_pieces(path, line)
+
+    target.unlink(missing_ok=True)
+    with open(target, "xb", opener=private) as file:
+        write_synced(file, kept())
     if dropped != len(gone):
         words = f"{dropped} lines would have gone instead of {len(gone)}"
         raise OutputError(f"{path} changed while it was rewritten: {words}")
-
-
-def part_of(path: Path) -> Path:
-    """The temporary file that shall replace a file."""
-    return path.with_name(f".{path.name}.part")
-
-
-def private(path: str, flags: int) -> int:
-    """Open a file that, if it is new, only its owner can read."""
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new and renamed names in a folder durable, where its file system can."""
-    try:
-        fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        if error.errno not in NO_FOLDER_SYNC:
-            raise

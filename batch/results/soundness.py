@@ -6,34 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from msgspec import UNSET, Struct
 
-from ..models import AnswerSource, Media
+from ..models import Result
 from .index import file_lines
 
 
-class StrictResult(Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of the results file, every key required."""
-
-    id: str
-    status: str
-    output: str
-    provider: str
-    model: str
-    source: AnswerSource
-    finish_reason: str
-    attempts: int
-    latency_s: float
-    input_tokens: int | None
-    output_tokens: int | None
-    cost_usd: float | None
-    media: tuple[Media, ...]
-    key: str
-    started_at: str
-    finished_at: str
-    run_id: str
-    meta: dict[str, object] | msgspec.UnsetType = UNSET
-    json: object = UNSET
+class StrictResult(Result, frozen=True, forbid_unknown_fields=True):
+    """A line of the results file without anything that does not belong there."""
 
 
 STRICT = msgspec.json.Decoder(StrictResult)

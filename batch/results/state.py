@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from .repair import part_of, private
+from ..files import part_of, private
 
 
 class OldestInFlight(Struct, frozen=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BatchError, OutputError, UsageError
+from ..files import part_of, private, write_synced
 from ..lines import SLAB
 
 
@@ -41,12 +41,10 @@ def copy_stream(source: str, spool: Path, copied: Future[None]) -> None:
 
 def write_spool(spool: Path, pieces: Iterator[bytes]) -> None:
     """Write the file `spool`; it stands there whole or not at all. Raises `OutputError` (73)."""
-    part = spool.with_name(f".{spool.name}.part")
+    part = part_of(spool)
     try:
-        with open(part, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
+        with open(part, "wb", opener=private) as file:
+            write_synced(file, pieces)
         part.replace(spool)
     except OSError as error:
         raise OutputError(f"cannot keep the jobs in {spool}: {error.strerror}", 73) from error
