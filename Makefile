@@ -15,7 +15,8 @@ demo: $(VENV)/installed
 	@echo && echo "== a file of prompts: what carries a text is extracted from it, the rest needs a model =="
 	$(BIN)/overnight run $(DEMO)/prompts.jsonl || test $$? -eq 1
 	@echo && $(BIN)/python -c "import json,sys; [print('  ' + r['id'] + ': ' + r['output'].replace(chr(10), ' / ')[:160]) for r in map(json.loads, open(sys.argv[1], encoding='utf-8'))]" $(DEMO)/prompts.results.jsonl
-	@echo && echo "Everything is in $(DEMO). Run the same command again: nothing is done twice."
+	@echo && echo "== the same command again sends nothing =="
+	$(BIN)/overnight run $(DEMO)/photos
 
 test: $(VENV)/installed-dev lint types
 	$(BIN)/pytest

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from .credentials import check_address, check_proxy, find_key, is_local
+from .credentials import check_address, check_proxy, find_key, is_local, key_variable
 from .errors import Halt, UsageError
 from .limits import Clock, Lane, Sleep
 from .media.load import ImageRules
@@ -182,7 +182,7 @@ def make_connection(provider: AsyncGeneratorProvider, settings: Settings) -> Con
         raise UsageError(f"{settings.provider} has no server of its own: give --base-url URL")
     check_address(base_url, has_key=bool(key))
     if provider.needs_auth and not key and not settings.base_url:
-        variable = f"{settings.provider.upper()}_API_KEY"
+        variable = key_variable(settings.provider)
         raise Halt(f"{settings.provider} needs a key: give --key-file FILE or set {variable}")
     check_proxy(settings.proxy, base_url, has_key=bool(key))
     return Connection(

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..credentials import key_variable
 from ..errors import UsageError
 from ..providers.base import AsyncGeneratorProvider
 from ..providers.registry import find_provider, provider_names
@@ -41,7 +42,7 @@ def facts(provider: type[AsyncGeneratorProvider]) -> dict[str, str]:
     else:
         server = provider.default_base_url or "yours: --base-url URL"
         need = "needed, optional with --base-url" if provider.needs_auth else "optional"
-        key = f"{need}: --key-file FILE or {name.upper()}_API_KEY"
+        key = f"{need}: --key-file FILE or {key_variable(name)}"
     return {
         "name": name,
         "summary": provider.summary,
