@@ -174,7 +174,6 @@ def make_connection(provider: AsyncGeneratorProvider, settings: Settings) -> Con
     Raises `UsageError` for a bad address or key file, `Halt` when a key is needed and missing.
     """
     if provider.in_process:
-        refuse_server_options(settings)
         return Connection(timeout=settings.timeout, concurrency=settings.concurrency)
     key = find_key(settings.provider, settings.key_file, os.environ)
     base_url = settings.base_url or provider.default_base_url
@@ -194,17 +193,6 @@ def make_connection(provider: AsyncGeneratorProvider, settings: Settings) -> Con
         # What goes to this machine has no business in a proxy that the environment names.
         proxy="" if settings.proxy is None and is_local(base_url) else settings.proxy,
     )
-
-
-def refuse_server_options(settings: Settings) -> None:
-    """Raise `UsageError` for a server that was named beside a provider that has none.
-
-    Somebody who forgets --provider shall not have the answers of a model replaced by measures.
-    """
-    for option, value in (("--base-url", settings.base_url), ("--key-file", settings.key_file)):
-        if value:
-            words = f"{settings.provider} works on this machine and takes no {option}"
-            raise UsageError(f"{words}: name the provider that does with --provider")
 
 
 def plan_rules(

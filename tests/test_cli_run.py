@@ -719,3 +719,15 @@ def test_an_answer_that_cannot_be_read_is_told_and_not_recorded(shell):
     assert done.code == 1
     assert shell.failures() == {"j0": "bad_response"}
     assert shell.lines() == []
+
+
+@pytest.mark.parametrize("option", [("--base-url", "http://127.0.0.1:9"), ("--key-file", "key")])
+def test_a_server_typed_without_its_provider_is_refused_before_it_replaces_answers(shell, option):
+    shell.jobs(1)
+    refused(shell("run", "jobs.jsonl", *option), "offline works on this machine", "--provider NAME")
+
+
+def test_a_server_in_the_configuration_does_not_keep_offline_from_working(shell):
+    shell.jobs(1)
+    shell.write("overnight.toml", "[run]", 'base_url = "http://127.0.0.1:9"')
+    assert shell("run", "jobs.jsonl").code == 1

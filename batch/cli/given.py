@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from ..errors import UsageError
 from ..media.load import ImageRules
 from ..outcomes import Price
+from ..providers.registry import find_provider
 from ..settings import Settings, is_stream
 
 DECIDING = ("prompt", "system", "model")
@@ -46,6 +47,7 @@ def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
     for name in ("base_url", "key_file"):
         if not values[name] and name in known:
             values[name] = known[name]
+    refuse_idle_server(ctx, values["provider"])
     images = ImageRules(
         max_bytes=values["max_image_bytes"],
         max_pixels=values["max_image_pixels"],
@@ -63,6 +65,21 @@ def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
         program=program,
         command=f"{program} {command_to_go_on(ctx.meta.get('overnight.typed', ()))}",
     )
+
+
+def refuse_idle_server(ctx: click.Context, provider: str) -> None:
+    """Raise `UsageError` for a server typed beside a provider that has none.
+
+    Somebody who forgets --provider shall not have the answers of a model replaced by measures.
+    """
+    typed = [
+        option
+        for option, name in (("--base-url", "base_url"), ("--key-file", "key_file"))
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if typed and find_provider(provider).in_process:
+        words = f"{provider} works on this machine and takes no {typed[0]}"
+        raise UsageError(f"{words}: say who answers with --provider NAME")
 
 
 def refuse_two_streams(sources: Iterable[str]) -> None:
