@@ -485,3 +485,7 @@ def test_no_progress_means_no_line_a_minute(capsys):
     clock.now = PLAIN_INTERVAL * 3
     view.glance(STATE)
     assert capsys.readouterr().err == ""
+
+
+def test_a_source_without_jobs_is_told_because_a_missing_disk_looks_like_one():
+    assert "note: the source holds no jobs" in lines(jobs=0, answered=0, left=0)[1]

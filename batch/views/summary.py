@@ -89,6 +89,8 @@ def latencies(state: RunState) -> list[str]:
 def notes(summary: Summary) -> list[str]:
     """What else the user should know."""
     lines = []
+    if not summary.state.jobs:
+        lines.append("note: the source holds no jobs; is it the right one, and is its disk there?")
     if summary.orphans:
         whose = count(summary.orphans, "answer belongs", "answers belong")
         lines.append(f"note: {whose} to no job of the source any more; orphans are kept")
