@@ -11,9 +11,9 @@ import importlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
-from ..errors import BatchError, Rejected, UsageError
-from ..models import Call, Image, ImageLink, Job, Reply, Request
-from .classify import RULES, Rule, classify
+from ..errors import Rejected
+from ..models import Image, ImageLink, Job, Request
+from .codec import Codec
 from .connection import Completer, Connection
 from .seed import MediaPair, seed_messages
 
@@ -39,19 +39,15 @@ class ProviderModelMixin:
         return cls.model_aliases.get(model, model)
 
 
-class AsyncGeneratorProvider(ProviderModelMixin):
+class AsyncGeneratorProvider(Codec, ProviderModelMixin):
     """Base of every provider: facts as class attributes, the wire as `encode` and `decode`."""
 
-    name: ClassVar[str] = ""
-    """What `--provider` takes and results say."""
     summary: ClassVar[str] = ""
     """One line for `overnight providers`."""
     url: ClassVar[str] = ""
     login_url: ClassVar[str | None] = None
     api_endpoint: ClassVar[str] = ""
     """The full address of a single call; a run uses a base URL instead."""
-    default_base_url: ClassVar[str] = ""
-    """Where a run goes without `--base-url`; empty when the user must name the server."""
     working: ClassVar[bool] = True
     needs_auth: ClassVar[bool] = False
     """Whether a run to the default base URL without a key is refused before it starts."""
@@ -73,28 +69,6 @@ class AsyncGeneratorProvider(ProviderModelMixin):
     """
     paths: ClassVar[frozenset[str]] = frozenset()
     """The wire's own paths that an OpenAI batch line may name."""
-    rules: ClassVar[tuple[Rule, ...]] = RULES
-    """What an error means; a provider puts lines of its own before the shared ones."""
-
-    def address(self, base_url: str) -> str:
-        """The base URL as the wire's paths are appended to it."""
-        return (base_url or self.default_base_url).rstrip("/")
-
-    def encode(self, request: Request) -> Call:
-        """The call that asks `request`; raises `Rejected` for what the wire cannot say."""
-        raise UsageError(f"{self.name} does not speak HTTP")
-
-    def decode(self, body: bytes) -> Reply:
-        """The reply in the body of a 2xx response; raises a `JobError` when there is none."""
-        raise UsageError(f"{self.name} does not speak HTTP")
-
-    def headers(self, key: str) -> dict[str, str]:
-        """The headers that carry the key; none when `key` is empty."""
-        return {"Authorization": f"Bearer {key}"} if key else {}
-
-    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> BatchError:
-        """The error that a response other than 2xx means, by `rules`."""
-        return classify(status, headers, body, self.rules)
 
     def reason_unsupported(self, job: Job) -> str:
         """Why this provider cannot do the job, told before anything is sent; empty when it can."""

@@ -20,8 +20,8 @@ from yarl import URL
 from .. import __version__
 from ..errors import BatchError, Halt, Rejected, Retryable, Unreachable
 from ..models import Base64, Call, Reply, Request
-from .base import AsyncGeneratorProvider
 from .classify import error_words
+from .codec import Codec
 from .connection import Connection
 
 CONNECT_TIMEOUT = 10.0
@@ -76,7 +76,7 @@ def encoded(piece: bytes | Base64) -> bytes:
 class Client:
     """Answers requests over HTTP with the help of a codec."""
 
-    def __init__(self, codec: AsyncGeneratorProvider, connection: Connection) -> None:
+    def __init__(self, codec: Codec, connection: Connection) -> None:
         self._codec = codec
         self._connection = connection
         self._base = codec.address(connection.base_url)
