@@ -175,9 +175,21 @@ async def test_two_lines_about_one_image_have_two_ids_that_last(opened):
 
 
 async def test_the_same_line_about_an_image_again_has_an_id_of_its_own(opened):
-    first, second, third = await ids_of(opened(lines(IMAGE, IMAGE, IMAGE)))
-    assert first == "a.png"
-    assert third == f"{second}-2"
+    source = opened(lines(IMAGE, IMAGE, IMAGE))
+    assert await ids_of(source) == ["a.png", "a.png-2", "a.png-3"]
+
+
+async def test_an_image_asked_two_things_and_one_of_them_again_has_three_ids_in_any_order(opened):
+    other = {**IMAGE, "prompt": "and now?"}
+    first = await ids_of(opened(lines(IMAGE, other, IMAGE, other)))
+    assert first == ["a.png", first[1], "a.png-2", f"{first[1]}-2"]
+    assert first[1].startswith("r-")
+    assert await ids_of(opened(lines(IMAGE, IMAGE, other, other))) == [
+        "a.png",
+        "a.png-2",
+        first[1],
+        f"{first[1]}-2",
+    ]
 
 
 async def test_inserting_a_line_at_the_top_changes_no_other_id(opened):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,26 +18,61 @@ from .fields import JobFields
 LONGEST_ID = 512
 """Bytes in UTF-8."""
 
+FIRST_TABLE = 1 << 10
+"""Places of the table of ids before it grows; a power of two."""
+
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class Ids:
-    """The ids seen so far over all sources, in about 70 bytes an id.
+    """The ids seen so far over all sources, in 12 to 24 bytes an id.
 
-    They are kept by their hash: 64 bits, so a million ids clash once in 10⁷ files.
+    They are kept by their hash: 64 bits, so a million ids clash once in 10⁷ files. A table with
+    open addressing takes a fifth of the memory of a set, because it holds no objects.
     """
 
     def __init__(self) -> None:
-        self._seen: set[int] = set()
+        self._table = array("q", bytes(8 * FIRST_TABLE))
+        self._last = FIRST_TABLE - 1
+        self._room = FIRST_TABLE * 2 // 3
         self._repeats: dict[int, int] = {}
+
+    def holds(self, name: str) -> bool:
+        """Whether an id is taken."""
+        mark = hash(name) or 1
+        return self._table[self._place(mark)] == mark
 
     def claim(self, name: str) -> bool:
         """Take an id; False when it is taken already."""
-        mark = hash(name)
-        if mark in self._seen:
+        mark = hash(name) or 1  # 0 stands for an empty place
+        table = self._table
+        place = mark & self._last
+        # The first place is free for most ids.
+        if (held := table[place]) and (held == mark or table[place := self._place(mark)]):
             return False
-        self._seen.add(mark)
+        table[place] = mark
+        self._room -= 1
+        if not self._room:
+            self._grow()
         return True
+
+    def _place(self, mark: int) -> int:
+        """Where a hash stands, or the empty place where it would."""
+        table = self._table
+        last = self._last
+        place = mark & last
+        while (held := table[place]) and held != mark:
+            place = place + 1 & last
+        return place
+
+    def _grow(self) -> None:
+        """Double the table."""
+        old, self._table = self._table, array("q", bytes(16 * len(self._table)))
+        self._last = len(self._table) - 1
+        for mark in old:
+            if mark:
+                self._table[self._place(mark)] = mark
+        self._room = len(self._table) * 2 // 3 - sum(1 for mark in old if mark)
 
     def claim_repeat(self, name: str) -> int:
         """Take the next free of `name-2`, `name-3` … for a repeated line; its number."""

@@ -56,8 +56,8 @@ class JsonlSource:
         self._longest = longest
         self._renamed = array("Q")
         """Offsets of the lines whose derived id was taken, ascending."""
-        self._numbers = array("L")
-        """Beside each: which line of its content it is, counted from 1."""
+        self._numbers = array("l")
+        """Beside each: which line of its name it is; negative for the name of its image."""
         self._file: AsyncFileIO | None = None
         try:
             with path.open("rb", buffering=0) as file:
@@ -112,18 +112,25 @@ class JsonlSource:
             return None
         except BadLine as error:
             return problem(line, str(error))
+        named = "id" in job.fields or "custom_id" in job.fields
         if not ids.claim(job.id):
-            written = decoded(data)
-            if "id" in written or "custom_id" in written:
+            if named:
                 return problem(line, f"the id {job.id!r} is taken", taken=job.id)
-            job = self._renamed_job(line, job, hashed_id(written), ids)
+            job = self._renamed_job(line, job, hashed_id(decoded(data)), ids)
+        elif job.images and not named:
+            ids.claim(content_mark(hashed_id(decoded(data))))
         return Entry(address_of(line), line.number, job)
 
-    def _renamed_job(self, line: Line, job: Job, name: str, ids: Ids) -> Job:
-        """The job under another derived id: the `name` of its content, numbered if need be."""
+    def _renamed_job(self, line: Line, job: Job, content: str, ids: Ids) -> Job:
+        """The job under another derived id.
+
+        A line that repeats another is numbered; a second line about one image, which asks something
+        else, gets the name of its `content`, so that no order of lines decides what it is called.
+        """
+        name, sign = (job.id, -1) if ids.holds(content_mark(content)) else (content, 1)
         number = 1 if name != job.id and ids.claim(name) else ids.claim_repeat(name)
         self._renamed.append(line.offset)
-        self._numbers.append(number)
+        self._numbers.append(sign * number)
         return msgspec.structs.replace(job, id=numbered(name, number))
 
     async def jobs(self, addresses: array[int]) -> AsyncIterator[Job]:
@@ -156,8 +163,9 @@ class JsonlSource:
         at = bisect_left(self._renamed, line.offset)
         if at == len(self._renamed) or self._renamed[at] != line.offset:
             return job
-        name = numbered(hashed_id(decoded(data)), self._numbers[at])
-        return msgspec.structs.replace(job, id=name)
+        number = self._numbers[at]
+        name = job.id if number < 0 else hashed_id(decoded(data))
+        return msgspec.structs.replace(job, id=numbered(name, abs(number)))
 
     def grown(self) -> bool:
         """Whether the file changed since it was opened, or another stands in its place."""
@@ -177,6 +185,11 @@ class JsonlSource:
         if self._file is not None:
             await self._file.close()
         os.close(self._fd)
+
+
+def content_mark(content: str) -> str:
+    """What is claimed for the content of a line that is named by its image; no id holds a NUL."""
+    return f"\0{content}"
 
 
 def text_of(line: Line) -> bytes | None:
