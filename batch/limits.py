@@ -12,8 +12,9 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0
-"""Seconds between two tries of a lane whose server asks for patience without saying how much."""
+"""Seconds of a lane whose server asks for patience without saying how much: doubling."""
 
 TROUBLES = 8
 """Transport errors, timeouts or 5xx in a row that say: not this job, the provider is away."""
@@ -237,7 +238,7 @@ class Lane:
             self._answers = 0
             self._episodes += 1
         if wait is None:
-            wait = doubled(1.0, self._episodes, LONGEST_PAUSE)
+            wait = doubled(FIRST_PAUSE, self._episodes, LONGEST_PAUSE)
         self.breaker.answered()
         return self._pause_for(wait)
 
