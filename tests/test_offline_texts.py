@@ -264,4 +264,4 @@ def test_the_time_for_a_hostile_text_grows_no_faster_than_the_text(unit):
         extract([f"List the dates and what they are:\n{text}"])
     for kind in KINDS:
         pieces(kind, order, text)
-    assert time.process_time() - started < 4  # half of one here; squared, minutes
+    assert time.process_time() - started < 20  # half of one here; squared, minutes

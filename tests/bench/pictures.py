@@ -21,7 +21,7 @@ from PIL import Image
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from server import Server, expected_answer  # noqa: E402
+from server import Server, expected_answer
 
 SIZE = (240, 160)
 UPRIGHT = (

@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from server import Server  # noqa: E402
+from server import Server
 
 
 def seconds(command: list[str]) -> float:
