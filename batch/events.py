@@ -27,6 +27,8 @@ class Planned(Struct, frozen=True):
     todo: int
     restored: int = 0
     """Answers that were set aside earlier and are right again: among those that are done."""
+    unfilled: int = 0
+    """Jobs to do whose `{{name}}` goes out as it is written, because they give no `vars`."""
 
 
 class Repaired(Struct, frozen=True):

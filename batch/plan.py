@@ -20,6 +20,7 @@ from .results.index import FailedIndex, FailureHead, Index
 from .results.records import key_bits
 from .sources.entries import Entry, Problem, Source
 from .sources.ids import Ids
+from .sources.template import is_unfilled
 
 RetryFailed = Literal["all", "transient", "none"]
 
@@ -86,6 +87,8 @@ class Plan:
         self.characters = 0
         """Characters of the text of the jobs to do."""
         self.images = 0
+        self.unfilled = 0
+        """Jobs to do that hold `{{name}}` and give no `vars`."""
 
     @property
     def retried(self) -> int:
@@ -289,6 +292,7 @@ class Planner:
             else:
                 plan.characters += sum(len(p.text) for p in message.content if isinstance(p, Text))
         plan.images += len(job.images)
+        plan.unfilled += is_unfilled(job.fields)
         if job.body is not None:
             plan.characters += text_size(job.body.get("messages"))
             plan.images += sum(1 for _ in body_images(job.body))

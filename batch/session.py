@@ -183,7 +183,9 @@ class Session:
         plan = self._recorder.plan = found.plan
         todo = sum(map(len, plan.todo))
         restored = len(plan.restored)
-        self._observer(Planned(plan.jobs, plan.done, plan.changed, plan.retried, todo, restored))
+        self._observer(
+            Planned(plan.jobs, plan.done, plan.changed, plan.retried, todo, restored, plan.unfilled)
+        )
         if self._paths is not None:
             await in_thread(self._mend, self._paths, found)
 

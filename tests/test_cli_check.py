@@ -131,3 +131,16 @@ def test_a_check_is_the_same_before_and_after_the_fact(shell):
     assert (before["to_do"], after["to_do"]) == (2, 0)
     assert (after["done"], after["jobs"]) == (2, 2)
     assert json.dumps(list(before)) == json.dumps(list(after))
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_braces_that_nothing_fills_are_told_before_they_are_paid_for(shell, command):
+    shell.write(
+        "jobs.jsonl",
+        {"id": "a", "prompt": "Greet {{name}}."},
+        {"id": "b", "prompt": "Greet {{name}}.", "vars": {"name": "Ada"}},
+        {"id": "c", "prompt": "What does {{ 1 + 1 }} mean in a template?"},
+    )
+    done = shell(command, "jobs.jsonl", *FAKE)
+    assert done.code == 0
+    assert "note: 1 job with {{name}} and without `vars`: sent as written" in done.out + done.err

@@ -12,6 +12,7 @@ from ..errors import Halt, UsageError
 from ..results.paths import check_output
 from ..settings import Settings, is_stream, make_connection, make_provider
 from ..survey import Survey, open_sources, refuse_bad_lines, survey
+from ..views.progress import unfilled_words
 from ..views.text import codes, count
 from .given import settings_of
 from .out import put_json, put_text
@@ -110,6 +111,8 @@ def check_lines(settings: Settings, found: Survey) -> list[str]:
     if plan.images:
         size += f", {count(plan.images, 'image')}"
     lines.append(f"to do: {count(todo, 'request')} to {settings.provider}, {size}")
+    if plan.unfilled:
+        lines.append(unfilled_words(plan.unfilled))
     if settings.price is not None:
         cost = plan.tokens * settings.price.input / 1e6
         lines.append(f"cost of that text: about ${cost:,.4f} (estimate, answers not included)")

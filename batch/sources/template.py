@@ -16,6 +16,16 @@ class UnknownName(Exception):
     """A placeholder names a value that the job does not give."""
 
 
+def is_unfilled(fields: Mapping[str, Any]) -> bool:
+    """Whether a job holds placeholders but no `vars`, so that they go out as they are written."""
+    if "vars" in fields:
+        return False
+    texts = (fields.get("prompt"), fields.get("system"))
+    return any(
+        isinstance(text, str) and "{{" in text and PLACEHOLDER.search(text) for text in texts
+    )
+
+
 def fill(text: str, values: Mapping[str, Any]) -> str:
     """`text` with each `{{name}}` replaced by its value; raises `UnknownName`.
 

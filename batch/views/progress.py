@@ -76,7 +76,13 @@ def planned_words(plan: Planned) -> str:
         facts.append(f"{plan.changed:,} changed")
     if plan.retried:
         facts.append(f"{plan.retried:,} tried again")
-    return f"{count(plan.jobs, 'job')}: {', '.join(facts)}"
+    words = f"{count(plan.jobs, 'job')}: {', '.join(facts)}"
+    return f"{words}\n{unfilled_words(plan.unfilled)}" if plan.unfilled else words
+
+
+def unfilled_words(jobs: int) -> str:
+    """That braces are sent as they stand, which may not be what was meant."""
+    return f"note: {count(jobs, 'job')} with {{{{name}}}} and without `vars`: sent as written"
 
 
 def stopping_words(stop: Stopping) -> str:
