@@ -119,7 +119,7 @@ class Client:
             if 200 <= response.status < 300:
                 return body
             if response.status == 401 and not self._connection.key:
-                raise no_key(self._codec.name, body)
+                raise no_key(body)
             lower = {name.lower(): value for name, value in response.headers.items()}
             raise self._codec.classify(response.status, lower, body)
 
@@ -196,9 +196,9 @@ class Client:
             await self._session.close()
 
 
-def no_key(provider: str, body: bytes) -> Halt:
+def no_key(body: bytes) -> Halt:
     """What a 401 means when no key was sent."""
-    how = f"--key-file FILE or {provider.upper()}_API_KEY"
+    how = "give --key-file FILE or the variable that `overnight providers NAME` tells"
     return Halt(f"the server wants a key, none was given: {how} (HTTP 401: {error_words(body)[0]})")
 
 
