@@ -106,6 +106,11 @@ class Plan:
         return self.new + self.changed + self.retried
 
     @property
+    def queued(self) -> int:
+        """Those of the jobs to do that a limit lets through."""
+        return sum(map(len, self.todo))
+
+    @property
     def tokens(self) -> int:
         """An estimate of the input tokens of the text to send."""
         return self.characters // CHARACTERS_A_TOKEN

@@ -13,6 +13,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from .errors import Locked, OutputError, RunError
 from .events import Observer, Planned, Repaired, Waiting
 from .limits import Clock
@@ -181,10 +183,16 @@ class Session:
     async def _prepare(self, found: Survey) -> None:
         """Tell the plan, and make the files of earlier runs ready to be appended to."""
         plan = self._recorder.plan = found.plan
-        todo = sum(map(len, plan.todo))
-        restored = len(plan.restored)
         self._observer(
-            Planned(plan.jobs, plan.done, plan.changed, plan.retried, todo, restored, plan.unfilled)
+            Planned(
+                jobs=plan.jobs,
+                done=plan.done,
+                changed=plan.changed,
+                retried=plan.retried,
+                todo=plan.queued,
+                restored=len(plan.restored),
+                unfilled=plan.unfilled,
+            )
         )
         if self._paths is not None:
             await in_thread(self._mend, self._paths, found)
@@ -276,11 +284,8 @@ class Session:
         summary = self._summary(self._exit_code())
         self._write(summary.state)
         tally = self._runner.tally if self._runner else None
-        return Summary(
-            state=summary.state,
-            exit_code=summary.exit_code,
-            settings=self._settings,
-            seconds=summary.seconds,
+        return msgspec.structs.replace(
+            summary,
             orphans=found.plan.orphans,
             passed_over=found.plan.passed_over,
             changed_sources=changed,

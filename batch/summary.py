@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import Counter
 from typing import Literal
 
 from msgspec import Struct
@@ -61,7 +62,7 @@ class Recorder:
         plan, runner = self.plan, self.runner
         tally = runner.tally if runner else None
         answered = tally.answered if tally else 0
-        failures = plan.kept + (tally.failures if tally else plan.kept.__class__())
+        failures = plan.kept + (tally.failures if tally else Counter())
         failed = failures.total()
         elapsed = max(self._clock() - self.started, 1e-9)
         return RunState(

@@ -82,11 +82,16 @@ def check_facts(settings: Settings, found: Survey) -> dict[str, Any]:
         "failed": plan.kept.total(),
         "bad_lines": plan.bad_count,
         "orphans": plan.orphans,
-        "to_do": sum(map(len, plan.todo)),
+        "to_do": plan.queued,
         "images": plan.images,
         "estimated_input_tokens": plan.tokens,
-        "estimated_cost_usd": plan.tokens * settings.price.input / 1e6 if settings.price else None,
+        "estimated_cost_usd": estimated_cost(settings, found),
     }
+
+
+def estimated_cost(settings: Settings, found: Survey) -> float | None:
+    """US dollars for the text to send, answers not included; None without a price."""
+    return found.plan.tokens * settings.price.input / 1e6 if settings.price else None
 
 
 def check_lines(settings: Settings, found: Survey) -> list[str]:
@@ -106,14 +111,12 @@ def check_lines(settings: Settings, found: Survey) -> list[str]:
     if plan.orphans:
         orphans = count(plan.orphans, "answer belongs", "answers belong")
         lines.append(f"{orphans} to no job any more (orphans)")
-    todo = sum(map(len, plan.todo))
     size = f"about {plan.tokens:,} tokens of text (estimate)"
     if plan.images:
         size += f", {count(plan.images, 'image')}"
-    lines.append(f"to do: {count(todo, 'request')} to {settings.provider}, {size}")
+    lines.append(f"to do: {count(plan.queued, 'request')} to {settings.provider}, {size}")
     if plan.unfilled:
         lines.append(unfilled_words(plan.unfilled))
-    if settings.price is not None:
-        cost = plan.tokens * settings.price.input / 1e6
+    if (cost := estimated_cost(settings, found)) is not None:
         lines.append(f"cost of that text: about ${cost:,.4f} (estimate, answers not included)")
     return lines

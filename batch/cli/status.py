@@ -15,7 +15,8 @@ from ..results.lock import is_locked
 from ..results.state import RunState, read_state
 from ..settings import source_label
 from ..views.progress import progress_line
-from ..views.text import codes, count, latency
+from ..views.summary import latencies
+from ..views.text import codes, count
 from .look import Look, files_of, look
 from .out import put_json, put_text
 
@@ -129,9 +130,6 @@ def pace(state: RunState) -> list[str]:
     """How fast the last run was, and when it was last heard of; nothing when there was none."""
     if not state.updated_at:
         return []
-    facts = [f"{state.rate_per_s:g}/s"]
-    if state.latency_p50_s is not None and state.latency_p95_s is not None:
-        middle, most = latency(state.latency_p50_s), latency(state.latency_p95_s)
-        facts.append(f"latency p50 {middle}, p95 {most}")
+    facts = [f"{state.rate_per_s:g}/s", *latencies(state)]
     word = "last sign of life" if state.state == "died" else "ended"
     return [f"last run: {', '.join(facts)}; {word} {state.updated_at}"]
