@@ -1,4 +1,4 @@
-"""What comes of a job: the lines of the results and the failed file; and why a run ends early."""
+"""What comes of a job: the lines of the results and the failed file."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import functools
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from msgspec import UNSET, Struct
 
-from .errors import Halt, JobError, Retryable, RunError
+from .errors import JobError, Retryable
 from .media.request import Loaded, LoadRules
 from .models import Failed, Failure, Job, Reply, Result
 from .retry import RetryPolicy
-
-SAME_REFUSALS = 10
-"""Refusals of one kind, with no answer yet, after which the run stops."""
 
 
 class Price(Struct, frozen=True):
@@ -159,49 +155,6 @@ def parsed(text: str) -> object:
         return json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         return None
-
-
-class Refusals:
-    """Refusals that are kept back while no job is answered.
-
-    Ten of one kind say that the fault is not in the jobs: then they are left, not failed.
-    """
-
-    def __init__(self) -> None:
-        self._kept: list[Failed] = []
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def keep(self, failed: Failed) -> RunError | None:
-        """Keep one more; the error that ends the run when it is the tenth of its kind."""
-        self._kept.append(failed)
-        kinds = Counter((each.failure.code, each.failure.http_status) for each in self._kept)
-        if max(kinds.values()) < SAME_REFUSALS:
-            return None
-        self._kept.clear()
-        return hopeless(failed.failure)
-
-    def take(self) -> list[Failed]:
-        """Those that were kept; none are kept any more."""
-        kept, self._kept = self._kept, []
-        return kept
-
-
-def hopeless(failure: Failure) -> RunError:
-    """The end of a run in which every request fails in one way."""
-    if failure.code == "internal":
-        return RunError(f"every job meets the same bug: {failure.message}")
-    return Halt(f"every request is refused the same way: {failure.message}")
-
-
-def away_words(error: JobError, asked: float, silent: float) -> str:
-    """Why the run waits no longer, and when to try again if the provider said so."""
-    words = f"no answer for {silent / 60:.0f} min" if silent >= 60 else "the provider is away"
-    if asked:
-        at = datetime.now().astimezone() + timedelta(seconds=asked)
-        words = f"the provider asks to wait until {at:%Y-%m-%d %H:%M}"
-    return f"{words}: {error}"
 
 
 def not_empty(reply: Reply) -> Reply:

@@ -10,31 +10,20 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from .errors import (
-    Away,
-    Halt,
-    JobError,
-    Left,
-    Outage,
-    OutputError,
-    RateLimited,
-    Rejected,
-    Retryable,
-    RunError,
-)
-from .events import Event, Observer, Paused, Retrying, Stopping
+from .errors import Halt, JobError, Left, OutputError, Rejected, Retryable, RunError
+from .events import Event, Observer, Retrying, Stopping
+from .feedback import Feedback
 from .keys import job_key
-from .limits import Concurrency, Held, Lane
+from .limits.concurrency import Concurrency, Held
+from .limits.lane import Lane
 from .media.request import Loaded, body_images, load
 from .models import Failed, Job, Reply, Request, Result
-from .outcomes import Flight, Refusals, RunRules, away_words, failed_of, not_empty, result_of
+from .outcomes import Flight, RunRules, failed_of, not_empty, result_of
+from .refusals import Refusals
 from .retry import with_retries
 from .tally import Tally
 
 log = logging.getLogger(__name__)
-
-ABSENCE = frozenset({"connection", "timeout", "server_error"})
-"""Failures that may mean that the provider is away."""
 
 LOAD_THREADS = min(4, (os.cpu_count() or 1) + 1)
 
@@ -99,6 +88,7 @@ class Runner:
         self.held = Held(rules.held_bytes)
         self._threads = ThreadPoolExecutor(LOAD_THREADS, "load")
         self._refusals = Refusals()
+        self._feedback = Feedback(lane, rules.max_outage, self._tell)
 
     async def run(self, jobs: AsyncIterator[Job]) -> None:
         """Do every job, or those that start before `stop`. Raises only what is a bug of ours."""
@@ -239,7 +229,7 @@ class Runner:
             self.in_flight[task] = flight
             reply = not_empty(await self._completer.complete(request))
         except JobError as error:
-            felt = self._feel(flight, error)
+            felt = self._feedback.felt(flight, error)
             if felt is error:
                 raise
             raise felt from error
@@ -252,46 +242,6 @@ class Runner:
                 self.in_flight.pop(task, None)
             flight.latency = self._clock() - flight.since
             self.lane.release()
-
-    def _feel(self, flight: Flight, error: JobError) -> JobError:
-        """Let the lane feel what came instead of an answer; what the job is to make of it.
-
-        Raises `Away` when the provider stays away longer than the run is willing to wait.
-        """
-        if not isinstance(error, Retryable):
-            self.lane.answered()
-            return error
-        pause = 0.0
-        if isinstance(error, RateLimited):
-            pause = self.lane.limited(error.retry_after)
-        elif error.code in ABSENCE:
-            pause = self.lane.troubled(self._rules.max_outage)
-        else:
-            self.lane.answered()
-        self._wait_or_leave(error)
-        if pause:
-            self._tell(Paused(pause, str(error)))
-        if self._was_away(flight):
-            return Outage(str(error), error.code, error.http_status)
-        return error
-
-    def _wait_or_leave(self, error: Retryable) -> None:
-        """Raise `Away` when the wait that lies ahead is longer than the run may wait."""
-        asked = error.retry_after or 0.0
-        silent = self.lane.unanswered_for()
-        away = self.lane.breaker.is_open or error.code == "connection"
-        waits = away or asked or isinstance(error, RateLimited)
-        if waits and silent + asked >= self._rules.max_outage:
-            raise Away(away_words(error, asked, silent)) from error
-
-    def _was_away(self, flight: Flight) -> bool:
-        """Whether the provider is away or was so since the job's last error.
-
-        Then the job's attempts start anew: those that were spent are given back.
-        """
-        breaker = self.lane.breaker
-        met, flight.outages = flight.outages, breaker.openings
-        return breaker.is_open or (flight.attempts > 1 and met != flight.outages)
 
     def _go_on(self) -> None:
         """Raise `Left` when the run is stopping."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ import msgspec
 
 from .errors import Locked, OutputError, RunError
 from .events import Observer, Planned, Repaired, Waiting
-from .limits import Clock
+from .limits.clock import Clock
 from .models import Failed, Failure, Job
 from .outcomes import now
 from .plan import BadEntry
 from .providers.connection import Connection
+from .recorder import TICK, Glance, Recorder
 from .results.archive import take_back
 from .results.failed import forget_failures
 from .results.index import Index
@@ -29,7 +29,6 @@ from .results.journal import Journal
 from .results.lock import Lock
 from .results.paths import Paths, check_output
 from .results.repair import clean_up, repair_tails, set_aside
-from .results.state import RunState, write_state
 from .results.stream import Stream
 from .runner import Runner
 from .settings import (
@@ -42,16 +41,9 @@ from .settings import (
 )
 from .sources.entries import Source
 from .sources.spool import spool_stream
-from .summary import Recorder, Summary
+from .summary import Summary
 from .survey import Survey, open_sources, refuse_bad_lines, survey
-
-HEARTBEAT = 2.0
-"""Seconds between two writings of run.json."""
-
-TICK = 0.25
-"""Seconds between two looks of the progress view."""
-
-Glance = Callable[[RunState], None]
+from .threads import in_thread
 
 
 class Session:
@@ -229,7 +221,7 @@ class Session:
         lane = make_lane(self._settings, self._clock, asyncio.sleep)
         runner = Runner(self._rules, completer, records, lane, self._observer, self._clock)
         self._recorder.runner = runner
-        heart = asyncio.create_task(self._beat())
+        heart = asyncio.create_task(self._recorder.beat(self._glance))
         try:
             for entry in plan.bad:
                 runner.record_failed(bad_line(entry, self._rules.run_id))
@@ -260,29 +252,11 @@ class Session:
         if self._runner is not None:
             self._runner.stop_for(error)
 
-    async def _beat(self) -> None:
-        """Show the state to the view and write it to run.json while the run goes on."""
-        written = float("-inf")
-        while True:
-            state = self._recorder.state()
-            # Soon rather than now, so that a view that fails does not end the heartbeat.
-            asyncio.get_running_loop().call_soon(self._glance, state)
-            if self._clock() - written >= HEARTBEAT:
-                written = self._clock()
-                await in_thread(self._write, state)
-            await asyncio.sleep(TICK)
-
-    def _write(self, state: RunState) -> None:
-        """Write run.json; a disk that has no room for it shall not stop the run."""
-        if self._paths is not None:
-            with contextlib.suppress(OSError):
-                write_state(self._paths.state, state)
-
     def _sum_up(self, found: Survey, sources: Sequence[Source]) -> Summary:
         """The summary, after its state is written."""
         changed = tuple(source.name for source in sources if source.grown())
         summary = self._summary(self._exit_code())
-        self._write(summary.state)
+        self._recorder.write(summary.state)
         tally = self._runner.tally if self._runner else None
         return msgspec.structs.replace(
             summary,
@@ -327,20 +301,6 @@ class Session:
 def whoami() -> dict[str, Any]:
     """Who holds the lock, for those who find it taken."""
     return {"pid": os.getpid(), "host": socket.gethostname(), "started_at": now()}
-
-
-async def in_thread(function: Callable[..., None], *args: Any) -> None:
-    """Call a function in a thread; when cancelled, wait for its end.
-
-    A thread goes on when its task is cancelled, and what it writes must not come after what is
-    written next, by this run or by another that got the lock.
-    """
-    work = asyncio.ensure_future(asyncio.to_thread(function, *args))
-    try:
-        await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        raise
 
 
 def bad_line(entry: BadEntry, run_id: str) -> Failed:

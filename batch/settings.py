@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from .credentials import check_address, check_proxy, find_key, is_local, key_variable
 from .errors import Halt, UsageError
-from .limits import Clock, Lane, Sleep
+from .limits.clock import Clock, Sleep
+from .limits.lane import Lane
 from .media.load import ImageRules
 from .media.request import LoadRules
 from .outcomes import Price, RunRules

@@ -6,7 +6,7 @@ from clock import now
 from msgspec import UNSET
 
 from batch.errors import Retryable
-from batch.limits import Lane
+from batch.limits.lane import Lane
 from batch.models import ImageRef, Job, JobMessage, Text
 from batch.outcomes import RunRules
 from batch.providers.fake import Fake, FakeClient

@@ -13,13 +13,26 @@ PACKAGE = ROOT / "batch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    ("words", ("errors", "models", "events", "lines", "files", "printable", "keys", "__version__")),
+    (
+        "words",
+        (
+            "errors",
+            "models",
+            "events",
+            "lines",
+            "files",
+            "printable",
+            "keys",
+            "threads",
+            "__version__",
+        ),
+    ),
     (
         "tools",
         ("sources", "media", "providers", "limits", "retry", "results", "credentials", "tally"),
     ),
-    ("run", ("outcomes", "plan", "runner")),
-    ("where it runs", ("settings", "survey", "summary", "session", "engines")),
+    ("run", ("outcomes", "refusals", "feedback", "plan", "runner")),
+    ("where it runs", ("settings", "survey", "summary", "recorder", "session", "engines")),
     ("faces", ("views", "cli", "__main__")),
 )
 LEVEL = {room: level for level, (_, rooms) in enumerate(FLOORS) for room in rooms}

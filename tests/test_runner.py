@@ -16,7 +16,8 @@ from batch.errors import Halt, OutputError, RateLimited, Retryable, Unreachable
 from batch.events import Paused, Retrying, Stopping
 from batch.keys import job_key
 from batch.models import Reply, Usage
-from batch.outcomes import SAME_REFUSALS, Price
+from batch.outcomes import Price
+from batch.refusals import SAME_REFUSALS
 from batch.results.records import encode_line
 from batch.retry import RetryPolicy
 from batch.runner import LOAD_THREADS, has_images

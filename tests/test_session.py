@@ -12,8 +12,9 @@ from batch.engines.local import run_local
 from batch.errors import Locked, OutputError, UsageError
 from batch.events import Planned, Stopping, Waiting
 from batch.outcomes import Price
+from batch.recorder import HEARTBEAT
 from batch.results.lock import Lock
-from batch.session import HEARTBEAT, Session
+from batch.session import Session
 from batch.settings import Settings
 
 STATE_KEYS = (

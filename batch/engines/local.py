@@ -17,7 +17,8 @@ import uvloop
 
 from ..errors import Interrupted
 from ..events import Observer
-from ..session import Glance, Session
+from ..recorder import Glance
+from ..session import Session
 from ..settings import Settings
 from ..summary import Summary
 

@@ -1,0 +1,118 @@
+"""The numbers of a run at one moment: what run.json and the live line say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+from . import __version__
+from .limits.clock import Clock
+from .outcomes import RunRules, now
+from .plan import Plan
+from .results.state import OldestInFlight, RunState, write_state
+from .runner import Runner
+from .settings import Settings, source_label
+from .threads import in_thread
+
+HEARTBEAT = 2.0
+"""Seconds between two writings of run.json."""
+
+TICK = 0.25
+"""Seconds between two looks of the progress view."""
+
+Glance = Callable[[RunState], None]
+
+
+class Recorder:
+    """Tells the state of one run at any moment."""
+
+    def __init__(self, settings: Settings, rules: RunRules, clock: Clock = time.monotonic) -> None:
+        self.plan = Plan()
+        self.runner: Runner | None = None
+        self.started = clock()
+        self._clock = clock
+        self.started_at = now()
+        self._settings = settings
+        self._rules = rules
+
+    def state(
+        self,
+        state: Literal["running", "finished", "stopped"] = "running",
+        reason: str = "",
+        exit_code: int | None = None,
+    ) -> RunState:
+        """The state now. `jobs = answered + failed + left` holds at every moment."""
+        plan, runner = self.plan, self.runner
+        tally = runner.tally if runner else None
+        answered = tally.answered if tally else 0
+        failures = plan.kept + (tally.failures if tally else Counter())
+        failed = failures.total()
+        elapsed = max(self._clock() - self.started, 1e-9)
+        return RunState(
+            run_id=self._rules.run_id,
+            version=__version__,
+            source=source_label(self._settings.sources),
+            provider=self._settings.provider,
+            model=self._rules.model_of(self.model),
+            state=state,
+            reason=reason,
+            exit_code=exit_code,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            started_at=self.started_at,
+            updated_at=now(),
+            jobs=plan.jobs,
+            done_before=plan.done,
+            answered=plan.done + answered,
+            failed=failed,
+            left=plan.jobs - plan.done - answered - failed,
+            retries=tally.retries if tally else 0,
+            paused_s=round(runner.lane.paused_seconds, 1) if runner else 0.0,
+            input_tokens=tally.input_tokens if tally else 0,
+            output_tokens=tally.output_tokens if tally else 0,
+            cost_usd=round(tally.cost, 6) if tally and self._rules.price else None,
+            rate_per_s=round(answered / elapsed, 3),
+            latency_p50_s=tally.latencies.percentile(0.5) if tally else None,
+            latency_p95_s=tally.latencies.percentile(0.95) if tally else None,
+            in_flight=len(runner.in_flight) if runner else 0,
+            oldest_in_flight=oldest(runner, self._clock()) if runner else None,
+            failures=dict(failures),
+        )
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for on the command line or by configuration."""
+        return str(self._settings.flags.get("model") or self._settings.ambient.get("model") or "")
+
+    async def beat(self, glance: Glance) -> None:
+        """Show the state to `glance` and write it to run.json while the run goes on."""
+        written = float("-inf")
+        while True:
+            state = self.state()
+            # Soon rather than now, so that a view that fails does not end the heartbeat.
+            asyncio.get_running_loop().call_soon(glance, state)
+            if self._clock() - written >= HEARTBEAT:
+                written = self._clock()
+                await in_thread(self.write, state)
+            await asyncio.sleep(TICK)
+
+    def write(self, state: RunState) -> None:
+        """Write run.json; a disk that has no room for it shall not stop the run."""
+        if not self._settings.streams:
+            with contextlib.suppress(OSError):
+                write_state(self._settings.paths().state, state)
+
+
+def oldest(runner: Runner, moment: float) -> OldestInFlight | None:
+    """The request that has been in flight longest."""
+    flights = list(runner.in_flight.values())
+    if not flights:
+        return None
+    flight = min(flights, key=lambda each: each.since)
+    return OldestInFlight(flight.job.id, round(moment - flight.since, 1))
