@@ -6,6 +6,7 @@
     ├── UsageError     found before the run: exit 2, nothing was sent
     ├── RunError       ends the whole run in order; `exit_code` says how
     │   ├── Halt           the provider is unusable: exit 4, no job is failed for it
+    │   │   └── Denied         401 or 403: believed when it is met a second time
     │   ├── Away           the provider stayed away longer than --max-outage: exit 3
     │   ├── OutputError    results cannot be created (73) or written (74)
     │   ├── Locked         another run holds the lock: exit 75
@@ -104,6 +105,18 @@ class Halt(RunError):
     """The provider cannot be used for any job: key, quota, model, address."""
 
     exit_code = 4
+
+
+class Denied(Halt):
+    """The key, or this machine's place, was refused: believed when it is met a second time.
+
+    Some gateways answer 401 or 403 for a moment while they restart or change keys, and Gemini
+    refuses the place of some requests among many; `http_status` is the status of the reply.
+    """
+
+    def __init__(self, message: str, http_status: int) -> None:
+        super().__init__(message)
+        self.http_status = http_status
 
 
 class Away(RunError):

@@ -54,6 +54,20 @@ class Paused(Struct, frozen=True):
     reason: str
 
 
+class Woke(Struct, frozen=True):
+    """The machine slept, or the process was stopped, for about so many seconds."""
+
+    seconds: float
+
+
+class FellBack(Struct, frozen=True):
+    """The provider cannot be used any more, so the other one does what is left."""
+
+    provider: str
+    model: str
+    reason: str
+
+
 class Stopping(Struct, frozen=True):
     """No new job starts; `in_flight` jobs are being finished."""
 
@@ -61,5 +75,5 @@ class Stopping(Struct, frozen=True):
     in_flight: int
 
 
-Event = Waiting | Planned | Repaired | Retrying | Paused | Stopping
+Event = Waiting | Planned | Repaired | Retrying | Paused | Woke | FellBack | Stopping
 Observer = Callable[[Event], None]

@@ -177,6 +177,44 @@ class Usage(Struct, frozen=True):
     output_tokens: int | None = None
 
 
+class Bucket(Struct, frozen=True):
+    """What is left of one of the provider's limits, as it told with a reply."""
+
+    left: float
+    """Requests or tokens; 0 or more."""
+    reset: float
+    """Seconds until all of it is there again; more than 0."""
+    refill: float = 0.0
+    """What comes back each second until then; 0 when everything comes at once at the end."""
+
+    def until(self, need: float) -> float:
+        """Seconds until `need` of it are there, at most `reset`: more than all never is."""
+        if need <= self.left:
+            return 0.0
+        return min(self.reset, (need - self.left) / self.refill) if self.refill else self.reset
+
+
+class Allowance(Struct, frozen=True):
+    """What a provider still allows; None for what it said nothing about."""
+
+    requests: Bucket | None = None
+    tokens: Bucket | None = None
+    """Input and output together."""
+    input_tokens: Bucket | None = None
+    output_tokens: Bucket | None = None
+
+    def until(self, requests: float, usage: Usage) -> float:
+        """Seconds until so many requests may go out, each of which takes `usage` tokens."""
+        taken, given = usage.input_tokens or 0, usage.output_tokens or 0
+        needs = (
+            (self.requests, 1),
+            (self.tokens, taken + given),
+            (self.input_tokens, taken),
+            (self.output_tokens, given),
+        )
+        return max(bucket.until(requests * each) if bucket else 0.0 for bucket, each in needs)
+
+
 class Reply(Struct, frozen=True):
     """What a provider answered."""
 
@@ -186,6 +224,15 @@ class Reply(Struct, frozen=True):
     usage: Usage = Usage()
     finish_reason: str = ""
     source: AnswerSource = "model"
+    allowance: Allowance | None = None
+    """What the provider still allows, when the reply told."""
+
+
+class Price(Struct, frozen=True):
+    """US dollars for a million tokens."""
+
+    input: float = 0.0
+    output: float = 0.0
 
 
 class Media(Struct, frozen=True):

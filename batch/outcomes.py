@@ -15,15 +15,9 @@ from msgspec import UNSET, Struct
 
 from .errors import JobError, Retryable
 from .media.request import Loaded, LoadRules
-from .models import Failed, Failure, Job, Reply, Result
+from .models import Failed, Failure, Job, Price, Reply, Result
 from .retry import RetryPolicy
-
-
-class Price(Struct, frozen=True):
-    """US dollars for a million tokens."""
-
-    input: float = 0.0
-    output: float = 0.0
+from .routes import Route
 
 
 class RunRules(Struct, frozen=True):
@@ -40,7 +34,6 @@ class RunRules(Struct, frozen=True):
     window: int = 24
     """Jobs under way at once, waiting ones too: a few times the concurrency."""
     held_bytes: int = 256 << 20
-    price: Price | None = None
     in_process: bool = False
     failed_folder: str = ""
     """The real folder of the failed file, which paths in its lines are relative to."""
@@ -49,19 +42,42 @@ class RunRules(Struct, frozen=True):
 class Flight:
     """One job under way."""
 
-    __slots__ = ("answered", "attempts", "job", "latency", "outages", "since", "started_at")
+    __slots__ = (
+        "answered",
+        "attempts",
+        "denials",
+        "job",
+        "latency",
+        "outages",
+        "route",
+        "since",
+        "spends",
+        "started_at",
+        "tokens",
+        "worked",
+    )
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, route: Route) -> None:
         self.job = job
+        self.route = route
+        """The way that the attempt under way takes, or took."""
         self.attempts = 0
         self.answered = False
         """Whether the answer came; until it is saved the job is still in flight."""
+        self.denials = 0
+        """How often the key was refused for it."""
         self.latency = 0.0
         self.outages = 0
         """Outages of the provider up to the job's last error."""
         self.since = 0.0
         """When the attempt under way began, on the runner's clock."""
+        self.spends = False
+        """Whether the attempt that is to come is one of the retry budget."""
         self.started_at = now()
+        self.tokens = 0.0
+        """About what the request takes, where tokens are limited."""
+        self.worked = 0.0
+        """Seconds of its attempts and of the waits between them, not of the lane's pauses."""
 
 
 def result_of(rules: RunRules, flight: Flight, key: str, loaded: Loaded, reply: Reply) -> Result:
@@ -72,15 +88,15 @@ def result_of(rules: RunRules, flight: Flight, key: str, loaded: Loaded, reply: 
         id=job.id,
         status="ok",
         output=reply.text,
-        provider=rules.provider,
-        model=reply.model or rules.model_of(job.model),
+        provider=flight.route.provider,
+        model=reply.model or flight.route.model or rules.model_of(job.model),
         source=reply.source,
         finish_reason=reply.finish_reason,
         attempts=flight.attempts,
         latency_s=round(flight.latency, 4),
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
-        cost_usd=cost_of(rules.price, reply),
+        cost_usd=cost_of(flight.route.price, reply),
         media=loaded.media,
         key=key,
         started_at=flight.started_at,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from .estimate import CHARACTERS_A_TOKEN
 from .keys import job_key
 from .media.load import ImageRules
 from .media.request import body_images, current_digests
@@ -29,9 +30,6 @@ SHOWN_PROBLEMS = 20
 
 SHOWN_RIVALS = 5
 """Ids that stand twice whose other line is looked up."""
-
-CHARACTERS_A_TOKEN = 4
-"""A rule of thumb for English; every estimate made with it is called one."""
 
 
 class PlanRules(Struct, frozen=True):

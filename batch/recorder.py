@@ -13,9 +13,10 @@ from typing import Literal
 
 from . import __version__
 from .limits.clock import Clock
+from .limits.history import History
 from .outcomes import RunRules, now
 from .plan import Plan
-from .results.state import OldestInFlight, RunState, write_state
+from .results.state import LaneState, OldestInFlight, RunState, write_state
 from .runner import Runner
 from .settings import Settings, source_label
 from .threads import in_thread
@@ -38,6 +39,7 @@ class Recorder:
         self.started = clock()
         self._clock = clock
         self.started_at = now()
+        self._history = History()
         self._settings = settings
         self._rules = rules
 
@@ -50,6 +52,7 @@ class Recorder:
         """The state now. `jobs = answered + failed + left` holds at every moment."""
         plan, runner = self.plan, self.runner
         tally = runner.tally if runner else None
+        lane = self._lane_state(runner) if runner else None
         answered = tally.answered if tally else 0
         failures = plan.kept + (tally.failures if tally else Counter())
         failed = failures.total()
@@ -73,16 +76,31 @@ class Recorder:
             failed=failed,
             left=plan.jobs - plan.done - answered - failed,
             retries=tally.retries if tally else 0,
-            paused_s=round(runner.lane.paused_seconds, 1) if runner else 0.0,
+            paused_s=round(sum(lane.pauses.values()), 1) if lane else 0.0,
             input_tokens=tally.input_tokens if tally else 0,
             output_tokens=tally.output_tokens if tally else 0,
-            cost_usd=round(tally.cost, 6) if tally and self._rules.price else None,
+            cost_usd=round(tally.cost, 6) if tally and self._settings.price else None,
             rate_per_s=round(answered / elapsed, 3),
             latency_p50_s=tally.latencies.percentile(0.5) if tally else None,
             latency_p95_s=tally.latencies.percentile(0.95) if tally else None,
             in_flight=len(runner.in_flight) if runner else 0,
             oldest_in_flight=oldest(runner, self._clock()) if runner else None,
             failures=dict(failures),
+            lane=lane,
+        )
+
+    def _lane_state(self, runner: Runner) -> LaneState:
+        """The limits of the lane in use; pauses are those of every lane."""
+        lane = runner.route.lane
+        pauses: Counter[str] = Counter()
+        for route in runner.routes:
+            pauses.update(route.lane.paused())
+        rate = lane.pace.rate
+        return LaneState(
+            limit=lane.concurrency.limit,
+            pace_per_s=None if rate is None else round(rate, 3),
+            pauses={reason: round(seconds, 1) for reason, seconds in pauses.items()},
+            limits=list(self._history.points),
         )
 
     @property
@@ -94,6 +112,10 @@ class Recorder:
         """Show the state to `glance` and write it to run.json while the run goes on."""
         written = float("-inf")
         while True:
+            if self.runner is not None:
+                limit = self.runner.route.lane.concurrency.limit
+                self._history.add(self._clock() - self.started, limit)
+                await self.runner.tick()
             state = self.state()
             # Soon rather than now, so that a view that fails does not end the heartbeat.
             asyncio.get_running_loop().call_soon(glance, state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,8 @@ class RetryPolicy(Struct, frozen=True):
     longest_wait: float = 60.0
     patience: float = 7200.0
     """Bound of the time since the first error, however often the job was asked to slow down."""
+    job_timeout: float = math.inf
+    """Bound of the time of its attempts and the waits between them, without the lane's pauses."""
 
     def wait(self, failures: int, error: Retryable) -> float:
         """Seconds before the next attempt after that many failures.
@@ -51,13 +54,13 @@ async def with_retries(
     notice: Notice,
     sleep: Callable[[float], Awaitable[None]],
     clock: Callable[[], float] = time.monotonic,
+    worked: Callable[[], float] = lambda: 0.0,
 ) -> Answer:
     """The answer of `attempt`, tried again while it raises `Retryable` and the policy allows.
 
     A `RateLimited` or `Unreachable` spends no attempt, an `Outage` gives back those that were
-    spent. Raises the
-    last error when the policy is spent; everything that is no `Retryable`, cancellation too,
-    passes through at once.
+    spent; `worked` tells the seconds that the job was worked on. Raises the last error when the
+    policy is spent; everything that is no `Retryable`, cancellation too, passes through at once.
     """
     # tenacity costs 40 µs even on success, so it is entered with the first error only. The policy
     # object is made anew for each call: a shared one mixes up the state of concurrent calls.
@@ -83,7 +86,8 @@ async def with_retries(
         if isinstance(error, Unreachable):
             return clock() - since > policy.patience
         spent += not isinstance(error, RateLimited)
-        return spent > policy.retries or clock() - since > policy.patience
+        late = clock() - since > policy.patience or worked() >= policy.job_timeout
+        return late or spent > policy.retries
 
     def wait(state: tenacity.RetryCallState) -> float:
         return policy.wait(spent, error_of(state))

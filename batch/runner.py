@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
-from .errors import Halt, JobError, Left, OutputError, Rejected, Retryable, RunError
-from .events import Event, Observer, Retrying, Stopping
+from .errors import (
+    Away,
+    Halt,
+    JobError,
+    Left,
+    Outage,
+    OutputError,
+    RateLimited,
+    Rejected,
+    Retryable,
+    RunError,
+)
+from .events import Event, FellBack, Observer, Retrying, Stopping
 from .feedback import Feedback
 from .keys import job_key
-from .limits.concurrency import Concurrency, Held
-from .limits.lane import Lane
-from .media.request import Loaded, body_images, load
+from .limits.concurrency import Concurrency
+from .limits.waking import Waking
+from .loader import Loader
+from .media.request import Loaded
 from .models import Failed, Job, Reply, Request, Result
 from .outcomes import Flight, RunRules, failed_of, not_empty, result_of
 from .refusals import Refusals
 from .retry import with_retries
+from .routes import Route
 from .tally import Tally
 
 log = logging.getLogger(__name__)
-
-LOAD_THREADS = min(4, (os.cpu_count() or 1) + 1)
-
-
-class Answers(Protocol):
-    """What the runner needs of a completer."""
-
-    async def complete(self, request: Request) -> Reply:
-        """Answer one request, once."""
 
 
 class Records(Protocol):
@@ -49,7 +51,7 @@ class Records(Protocol):
 
 
 class Runner:
-    """Does jobs through one provider and records every outcome.
+    """Does jobs through a provider and records every outcome.
 
     ::
 
@@ -59,36 +61,39 @@ class Runner:
         | append                one writer           (the line is in the file, then it counts)
 
     Only feedback runs backwards: a rate limit pauses the lane, the window stops the reader, and
-    `stop` ends admission. A job's own errors end as values; a `RunError` stops the run in order.
+    `stop` ends admission. A job's own errors end as values; a `RunError` stops the run in order,
+    unless `routes` holds another provider to go on with.
     """
 
     def __init__(
         self,
         rules: RunRules,
-        completer: Answers,
+        routes: Sequence[Route],
         records: Records,
-        lane: Lane,
         observer: Observer,
         clock: Callable[[], float] = time.monotonic,
+        waking: Waking | None = None,
     ) -> None:
         self.tally = Tally()
-        self.lane = lane
+        self.routes = routes
+        self.route = routes[0]
+        """The way that new attempts take."""
         self.ended_by: RunError | None = None
         self.stopping = ""
         """Why no new job starts; empty while jobs start."""
+        self.given_up: RunError | None = None
+        """Why the provider that was named is used no more, while another one goes on."""
         self.in_flight: dict[asyncio.Task[None], Flight] = {}
         self._rules = rules
-        self._completer = completer
         self._records = records
         self._observer = observer
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._window = Concurrency(rules.window)
-        self._loading = Concurrency(LOAD_THREADS)
-        self.held = Held(rules.held_bytes)
-        self._threads = ThreadPoolExecutor(LOAD_THREADS, "load")
+        self.loader = Loader(rules.load, rules.held_bytes)
         self._refusals = Refusals()
-        self._feedback = Feedback(lane, rules.max_outage, self._tell)
+        waking = waking or Waking(clock)
+        self._feedback = Feedback(rules.max_outage, self._tell, waking, clock)
 
     async def run(self, jobs: AsyncIterator[Job]) -> None:
         """Do every job, or those that start before `stop`. Raises only what is a bug of ours."""
@@ -96,7 +101,7 @@ class Runner:
             async with asyncio.TaskGroup() as group:
                 await self._admit(jobs, group)
         finally:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            self.loader.close()
             try:
                 self._record_refusals()
             except OutputError as error:
@@ -163,7 +168,7 @@ class Runner:
         """Do one job and record what came of it; an answered one is in flight until it is saved."""
         task = running_task()
         try:
-            outcome = await self.process(Flight(job))
+            outcome = await self.process(Flight(job, self.route))
             if isinstance(outcome, Result):
                 self._records.append(outcome)
                 await self._records.settled()
@@ -186,7 +191,7 @@ class Runner:
         key = ""
         loaded: Loaded | None = None
         try:
-            loaded = await self._load(job, model)
+            loaded = await self.loader.load(job, model)
             key = job_key(job, self._rules.provider, model, loaded.digests)
             reply = await self.call(flight, loaded.ready())
             return result_of(self._rules, flight, key, loaded, reply)
@@ -199,8 +204,8 @@ class Runner:
             words = f"{type(error).__name__}: {error}"
             return failed_of(self._rules, flight, key, Rejected(words[:500], "internal"))
         finally:
-            if loaded is not None and loaded.digests:
-                self.held.add(-loaded.size)
+            if loaded is not None:
+                self.loader.let_go(loaded)
 
     async def call(self, flight: Flight, request: Request) -> Reply:
         """The answer to a request, tried again as the policy says."""
@@ -208,63 +213,95 @@ class Runner:
         def notice(wait: float, error: Retryable) -> None:
             self._go_on()
             self.tally.retries += 1
+            flight.worked += wait
+            flight.spends = not isinstance(error, RateLimited)
             self._tell(Retrying(flight.job.id, flight.attempts, wait, str(error)))
+
+        async def pause(seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            if flight.spends:
+                await flight.route.lane.retries.spend()
 
         return await with_retries(
             lambda: self.attempt(flight, request),
             self._rules.retry,
             notice,
-            asyncio.sleep,
+            pause,
             self._clock,
+            lambda: flight.worked,
         )
 
     async def attempt(self, flight: Flight, request: Request) -> Reply:
         """One request through the lane."""
-        await self.lane.acquire()
-        task = running_task()
+        route = self._take_route(flight, request)
+        await route.lane.acquire(flight.tokens)
         try:
-            self._go_on()
-            flight.attempts += 1
-            flight.since = self._clock()
-            self.in_flight[task] = flight
-            reply = not_empty(await self._completer.complete(request))
-        except JobError as error:
-            felt = self._feedback.felt(flight, error)
-            if felt is error:
-                raise
-            raise felt from error
+            self._begin(flight)
+            reply = not_empty(await route.complete(request))
+        except (JobError, Halt) as error:
+            raise self._felt(flight, error) from error.__cause__
         else:
             flight.answered = True
-            self.lane.succeeded()
+            self._feedback.answered(flight, request, reply)
             return reply
         finally:
-            if not flight.answered:
-                self.in_flight.pop(task, None)
-            flight.latency = self._clock() - flight.since
-            self.lane.release()
+            self._end(flight)
+            route.lane.release()
+
+    def _take_route(self, flight: Flight, request: Request) -> Route:
+        """The way that an attempt takes now; raises `Left` when it is none for the job."""
+        route = flight.route = self.route
+        if route is not self.routes[0] and (reason := route.reason_unsupported(flight.job)):
+            log.info("%s is left: %s", flight.job.id, reason)
+            raise Left
+        flight.tokens = route.tokens_of(request)
+        return route
+
+    def _begin(self, flight: Flight) -> None:
+        """An attempt goes out."""
+        self._go_on()
+        if not flight.attempts:
+            flight.route.lane.retries.earn()
+        flight.attempts += 1
+        flight.since = self._clock()
+        self.in_flight[running_task()] = flight
+
+    def _end(self, flight: Flight) -> None:
+        """An attempt came to its end; an answer is in flight until it is saved."""
+        if not flight.answered:
+            self.in_flight.pop(running_task(), None)
+        flight.latency = self._clock() - flight.since
+        flight.worked += flight.latency
+
+    def _felt(self, flight: Flight, error: JobError | Halt) -> JobError | RunError:
+        """What an attempt ends in, after the lane felt it."""
+        try:
+            felt = self._feedback.felt(flight, error)
+        except Away as away:
+            return self._fall_back(flight, away)
+        return self._fall_back(flight, felt) if isinstance(felt, Halt) else felt
+
+    def _fall_back(self, flight: Flight, end: RunError) -> JobError | RunError:
+        """Go on with the next provider when there is one; else the error that ends the run."""
+        if flight.route is self.route:
+            at = self.routes.index(self.route) + 1
+            if at == len(self.routes):
+                return end
+            self.given_up = self.given_up or end
+            self.route = self.routes[at]
+            self._tell(FellBack(self.route.provider, self.route.model, str(end)))
+        return Outage(str(end), "connection")
+
+    async def tick(self) -> None:
+        """Called every second or more often: after a sleep no old connection is trusted."""
+        if self._feedback.tick():
+            for route in self.routes:
+                await route.completer.drop()
 
     def _go_on(self) -> None:
         """Raise `Left` when the run is stopping."""
         if self.stopping:
             raise Left
-
-    async def _load(self, job: Job, model: str) -> Loaded:
-        """Load a job: its images in a thread, and no image while too many bytes are held.
-
-        A place among those that load is taken before the bytes are looked at: else all jobs of
-        the window would find room at once, while nothing is loaded yet.
-        """
-        if not has_images(job):
-            return load(job, model, self._rules.load)
-        await self._loading.acquire()
-        try:
-            await self.held.room()
-            loop = asyncio.get_running_loop()
-            loaded = await loop.run_in_executor(self._threads, load, job, model, self._rules.load)
-            self.held.add(loaded.size)
-            return loaded
-        finally:
-            self._loading.release()
 
     def _withholds(self, failed: Failed) -> bool:
         """Whether a refusal is kept back, because no job was answered yet."""
@@ -291,8 +328,3 @@ def running_task() -> asyncio.Task[None]:
     task = asyncio.current_task()
     assert task is not None
     return task
-
-
-def has_images(job: Job) -> bool:
-    """Whether loading the job reads files or decodes pictures."""
-    return bool(job.images) or (job.body is not None and any(body_images(job.body)))

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from .completers.fleet import Fleet
 from .errors import Locked, OutputError, RunError
 from .events import Observer, Planned, Repaired, Waiting
 from .limits.clock import Clock
@@ -30,11 +31,13 @@ from .results.lock import Lock
 from .results.paths import Paths, check_output
 from .results.repair import clean_up, repair_tails, set_aside
 from .results.stream import Stream
+from .routes import Route
 from .runner import Runner
 from .settings import (
     Settings,
     is_stream,
-    make_connection,
+    make_completer,
+    make_connections,
     make_lane,
     make_provider,
     run_rules,
@@ -68,6 +71,7 @@ class Session:
         self._rules = run_rules(self._provider, settings)
         self._recorder = Recorder(settings, self._rules, clock)
         self._signal_code = 0
+        self._fleet: Fleet | None = None
 
     @property
     def _runner(self) -> Runner | None:
@@ -99,7 +103,7 @@ class Session:
         """
         if self._paths is not None:
             check_output(self._paths.results)
-        connection = make_connection(self._provider, self._settings)
+        connections = make_connections(self._provider, self._settings)
         async with AsyncExitStack() as stack:
             try:
                 lock = await self._lock(stack)
@@ -111,7 +115,7 @@ class Session:
                     raise
                 return self._summary(0, skipped=True)
             await self._prepare(found)
-            await self._work(connection, sources)
+            await self._work(connections, sources)
             return self._sum_up(found, sources)
 
     async def _lock(self, stack: AsyncExitStack) -> Lock | None:
@@ -208,7 +212,7 @@ class Session:
             words = f"cannot repair the files of an earlier run in {paths.results.parent}"
             raise OutputError(f"{words}: {error.strerror}") from error
 
-    async def _work(self, connection: Connection, sources: Sequence[Source]) -> None:
+    async def _work(self, connections: Sequence[Connection], sources: Sequence[Source]) -> None:
         """Run the jobs to do; the journal closes last, whatever happens."""
         plan = self._recorder.plan
         if not any(plan.todo) and not plan.bad:
@@ -217,9 +221,11 @@ class Session:
         if self._paths is not None:
             each = self._settings.sync == "each"
             records = Journal(self._paths, self._stop_for, sync_each=each)
-        completer = self._provider.connect(connection)
+        completer = make_completer(self._provider, connections, self._clock)
+        self._fleet = completer if isinstance(completer, Fleet) else None
         lane = make_lane(self._settings, self._clock, asyncio.sleep)
-        runner = Runner(self._rules, completer, records, lane, self._observer, self._clock)
+        route = Route(self._settings.provider, completer, lane, price=self._settings.price)
+        runner = Runner(self._rules, [route], records, self._observer, self._clock)
         self._recorder.runner = runner
         heart = asyncio.create_task(self._recorder.beat(self._glance))
         try:
@@ -265,6 +271,7 @@ class Session:
             changed_sources=changed,
             slowest=tuple(sorted(tally.slowest, reverse=True)) if tally else (),
             unknown_usage=tally.unknown_usage if tally else 0,
+            endpoints=self._fleet.endpoints if self._fleet else (),
         )
 
     def _summary(self, exit_code: int, *, skipped: bool = False) -> Summary:

@@ -9,19 +9,22 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from .completers.fleet import Fleet
 from .credentials import check_address, check_proxy, find_key, is_local, key_variable
 from .errors import Halt, UsageError
 from .limits.clock import Clock, Sleep
 from .limits.lane import Lane
 from .media.load import ImageRules
 from .media.request import LoadRules
-from .outcomes import Price, RunRules
+from .models import Price
+from .outcomes import RunRules
 from .plan import PlanRules, RetryFailed
 from .providers.base import AsyncGeneratorProvider
-from .providers.connection import Connection
+from .providers.connection import Completer, Connection
 from .providers.registry import find_provider
 from .results.paths import Paths, default_results
 from .retry import RetryPolicy
@@ -48,7 +51,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     ambient: dict[str, Any] = {}
     """Job fields given by environment or configuration file: a `defaults` line beats them."""
     provider: str = "offline"
-    base_url: str = ""
+    base_urls: tuple[str, ...] = ()
+    """Equal servers of the provider; none for its own."""
     key_file: str | None = None
     proxy: str | None = None
     concurrency: int = 8
@@ -169,31 +173,63 @@ def make_provider(settings: Settings) -> AsyncGeneratorProvider:
     return find_provider(settings.provider)()
 
 
-def make_connection(provider: AsyncGeneratorProvider, settings: Settings) -> Connection:
-    """How to reach the provider.
+def make_connections(
+    provider: AsyncGeneratorProvider, settings: Settings
+) -> tuple[Connection, ...]:
+    """How to reach each server of the provider; one unless several addresses are given.
 
-    Raises `UsageError` for a bad address or key file, `Halt` when a key is needed and missing.
+    Raises `UsageError` for a bad or doubled address or a bad key file, `Halt` when a key is
+    needed and missing.
     """
     if provider.in_process:
-        return Connection(timeout=settings.timeout, concurrency=settings.concurrency)
+        return (Connection(timeout=settings.timeout, concurrency=settings.concurrency),)
     key = find_key(settings.provider, settings.key_file, os.environ)
-    base_url = settings.base_url or provider.default_base_url
-    if not base_url:
+    base_urls = settings.base_urls or tuple(filter(None, [provider.default_base_url]))
+    if not base_urls:
         raise UsageError(f"{settings.provider} has no server of its own: give --base-url URL")
-    check_address(base_url, has_key=bool(key))
-    if provider.needs_auth and not key and not settings.base_url:
+    for base_url in base_urls:
+        check_address(base_url, has_key=bool(key))
+    refuse_doubled(provider, base_urls)
+    if provider.needs_auth and not key and not settings.base_urls:
         variable = key_variable(settings.provider)
         raise Halt(f"{settings.provider} needs a key: give --key-file FILE or set {variable}")
-    check_proxy(settings.proxy, base_url, has_key=bool(key))
-    return Connection(
-        base_url=base_url,
-        key=key,
-        timeout=settings.timeout,
-        concurrency=settings.concurrency,
-        max_response_bytes=settings.max_response_bytes,
-        # What goes to this machine has no business in a proxy that the environment names.
-        proxy="" if settings.proxy is None and is_local(base_url) else settings.proxy,
+    for base_url in base_urls:
+        check_proxy(settings.proxy, base_url, has_key=bool(key))
+    return tuple(
+        Connection(
+            base_url=base_url,
+            key=key,
+            timeout=settings.timeout,
+            # All of them, because the others may be away.
+            concurrency=settings.concurrency,
+            max_response_bytes=settings.max_response_bytes,
+            # What goes to this machine has no business in a proxy that the environment names.
+            proxy="" if settings.proxy is None and is_local(base_url) else settings.proxy,
+        )
+        for base_url in base_urls
     )
+
+
+def refuse_doubled(provider: AsyncGeneratorProvider, base_urls: Sequence[str]) -> None:
+    """Raise `UsageError` for two addresses that lead to one place.
+
+    Its server would get twice the share of the others.
+    """
+    seen = set()
+    for base_url in base_urls:
+        parts = urlsplit(provider.address(base_url))
+        place = parts._replace(netloc=parts.netloc.lower())
+        if place in seen:
+            raise UsageError(f"--base-url {base_url} is given twice: name each server once")
+        seen.add(place)
+
+
+def make_completer(
+    provider: AsyncGeneratorProvider, connections: Sequence[Connection], clock: Clock
+) -> Completer:
+    """What answers over the connections: a client, or a fleet of them."""
+    clients = {each.base_url: provider.connect(each) for each in connections}
+    return Fleet(clients, clock) if len(clients) > 1 else clients[connections[0].base_url]
 
 
 def plan_rules(
@@ -225,7 +261,6 @@ def run_rules(provider: AsyncGeneratorProvider, settings: Settings) -> RunRules:
         max_outage=settings.max_outage,
         window=max(8, settings.concurrency * 3),
         held_bytes=settings.max_held_bytes,
-        price=settings.price,
         in_process=provider.in_process,
         failed_folder="" if settings.streams else os.path.realpath(settings.paths().failed.parent),
     )

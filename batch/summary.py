@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from .completers.fleet import EndpointState
 from .results.state import RunState
 from .settings import Settings
 
@@ -25,5 +26,7 @@ class Summary(Struct, frozen=True):
     """Latency in seconds and id of the slowest jobs, slowest first."""
     unknown_usage: int = 0
     """Answers whose token counts the provider did not tell."""
+    endpoints: tuple[EndpointState, ...] = ()
+    """The servers of a fleet; none when there is only one."""
     skipped: bool = False
     """Another run held the lock, and this one was told to leave it at that."""

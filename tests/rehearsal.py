@@ -7,10 +7,12 @@ from msgspec import UNSET
 
 from batch.errors import Retryable
 from batch.limits.lane import Lane
+from batch.limits.waking import Waking
 from batch.models import ImageRef, Job, JobMessage, Text
 from batch.outcomes import RunRules
 from batch.providers.fake import Fake, FakeClient
 from batch.retry import RetryPolicy
+from batch.routes import Route
 from batch.runner import Runner
 
 
@@ -78,18 +80,30 @@ class Night:
     """A runner with all that it needs; `read` counts the jobs that were taken from the source."""
 
     def __init__(
-        self, *, concurrency=8, rpm=None, client=None, records=None, observer=None, **rules
+        self,
+        *,
+        concurrency=8,
+        client=None,
+        records=None,
+        observer=None,
+        fallbacks=(),
+        wall=None,
+        **rules,
     ):
         clock = asyncio.get_running_loop().time
         self.client = client or Timed()
         self.records = records or Pages()
         self.events = []
         self.read = 0
+        rpm, tpm, price = (rules.pop(name, None) for name in ("rpm", "tpm", "price"))
         rules = {"window": concurrency * 3, "retry": RetryPolicy()} | rules
         self.rules = RunRules("run-1", "fake", Fake.get_model, **rules)
-        self.lane = Lane(concurrency, rpm, clock, asyncio.sleep)
+        self.lane = Lane(concurrency, rpm, clock, asyncio.sleep, tpm=tpm)
         observer = observer or self.events.append
-        self.runner = Runner(self.rules, self.client, self.records, self.lane, observer, clock)
+        self.route = Route("fake", self.client, self.lane, price=price)
+        routes = [self.route, *fallbacks]
+        waking = Waking(clock, wall or clock)
+        self.runner = Runner(self.rules, routes, self.records, observer, clock, waking)
 
     async def source(self, todo):
         for each in todo:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import heapq
 import json
 import os
 import select
@@ -77,6 +78,7 @@ class Server:
     script: Iterable[Fault | None] = ()
     faults: Callable[[Recorded], Fault | None] | None = None
     key: str = ""  # asked of every request as "Bearer KEY"
+    places: int = 0  # requests served at once, `latency` each, the others wait; 0: any number
     capacity: float | None = None  # requests a second before 429; as many at once after a rest
     keep: bool = True  # False: requests are counted, not kept
     port: int = 0
@@ -88,6 +90,7 @@ class Server:
         self.held: list[Connection] = []
         self.arrived = self.connections = self.peak = self.busy = self.right = 0
         self.tokens, self.filled = 0.0, float("-inf")
+        self.free = [0.0] * self.places  # when each place is free again
 
     @property
     def requests(self) -> list[Recorded]:
@@ -152,8 +155,16 @@ class Server:
         self.changed.notify_all()
         fault = self.choose(request) or (Status(code) if code else Fault())
         if self.latency:
-            yield self.latency
+            yield self.served(request.at) - request.at
         yield from fault.steps(line)
+
+    def served(self, at: float) -> float:
+        """Tell when a request that arrives at a moment has been served."""
+        if not self.places:
+            return at + self.latency
+        end = max(at, heapq.heappop(self.free)) + self.latency
+        heapq.heappush(self.free, end)
+        return end
 
     def choose(self, request: Recorded) -> Fault | None:
         """Tell what the script, the key or the capacity want done with a request."""
@@ -204,6 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--places", type=int, default=0)
     parser.add_argument("--capacity", type=float)
     parser.add_argument("--key", default="")
     parser.add_argument("--for", type=float, default=600.0, dest="seconds")

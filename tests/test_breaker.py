@@ -16,6 +16,15 @@ def test_the_breaker_opens_with_the_eighth_error_in_a_row():
     assert repr(breaker) == "Breaker(troubles=8, probes=0)"
 
 
+def test_fewer_errors_may_be_enough():
+    breaker = Breaker(2)
+    breaker.troubled()
+    assert not breaker.is_open
+    breaker.troubled()
+    assert breaker.is_open
+    assert breaker.openings == 1
+
+
 def test_looks_at_a_provider_that_is_away_begin_at_five_seconds_and_double_to_two_minutes():
     breaker = Breaker()
     assert [breaker.next_probe() for _ in range(7)] == [5, 10, 20, 40, 80, 120, 120]

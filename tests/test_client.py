@@ -2,13 +2,16 @@
 
 import asyncio
 import base64
+import gc
 import resource
+import warnings
 from urllib.parse import quote
 
 import pytest
 from asking import connected, error_of, over_http, question
 from server import (
     Big,
+    Drip,
     Gzip,
     Hang,
     Redirect,
@@ -174,3 +177,90 @@ async def test_two_hundred_requests_at_once_each_get_their_own_answer(kind):
             replies = await asyncio.gather(*asked)
     assert [reply.text for reply in replies] == [expected_answer(f"prompt {n}") for n in range(200)]
     assert server.peak <= 50
+
+
+HALF = Drip(20, 30.0)
+"""The head and a few bytes of the body come, the rest would take minutes."""
+
+
+@over_http
+@pytest.mark.parametrize("fault", [Hang(), HALF], ids=["no head yet", "in the body"])
+async def test_drop_ends_what_is_in_flight_and_the_next_request_opens_anew(kind, fault):
+    with Server(script=[None, fault, fault]) as server:
+        async with connected(kind, server.url, timeout=60.0) as client:
+            await client.complete(question())
+            asked = [asyncio.create_task(client.complete(question())) for _ in range(2)]
+            await asyncio.to_thread(server.wait_for, 3)
+            async with asyncio.timeout(2):
+                await client.drop()
+                ends = await asyncio.gather(*asked, return_exceptions=True)
+            assert [(type(end), end.code) for end in ends] == [(Retryable, "connection")] * 2
+            await asyncio.to_thread(server.settle)
+            before = server.connections
+            assert (await client.complete(question("next"))).text == expected_answer("next")
+    assert server.connections == before + 1
+
+
+async def test_drop_ends_requests_that_wait_for_a_connection():
+    with Server(script=[Hang()]) as server:
+        async with connected(Dynaspark, server.url, timeout=60.0, concurrency=1) as client:
+            asked = [asyncio.create_task(client.complete(question())) for _ in range(3)]
+            await asyncio.to_thread(server.wait_for, 1)
+            await client.drop()
+            ends = await asyncio.gather(*asked, return_exceptions=True)
+    assert [getattr(end, "code", end) for end in ends] == ["connection"] * 3
+
+
+async def test_a_request_that_looks_for_its_host_is_dropped_too():
+    async with connected(Dynaspark, "http://nobody.invalid:1", timeout=60.0) as client:
+        loop = asyncio.get_running_loop()
+        sought = asyncio.Event()
+
+        async def never(*_, **__):
+            sought.set()
+            await asyncio.Event().wait()
+
+        loop.getaddrinfo = never
+        asked = asyncio.create_task(client.complete(question()))
+        await sought.wait()
+        await client.drop()
+        with pytest.raises(Retryable) as caught:
+            await asked
+    assert caught.value.code == "connection"
+
+
+async def test_dropping_nothing_and_dropping_twice_is_no_error():
+    with Server() as server:
+        async with connected(Dynaspark, server.url) as client:
+            await client.drop()
+            await client.complete(question())
+            await client.drop()
+            await client.drop()
+            await client.complete(question())
+    assert (server.answers, server.connections) == (2, 2)
+
+
+async def test_a_task_that_is_cancelled_while_connections_drop_is_cancelled():
+    with Server(script=[Hang()]) as server:
+        async with connected(Dynaspark, server.url) as client:
+            asked = asyncio.create_task(client.complete(question()))
+            await asyncio.to_thread(server.wait_for, 1)
+            dropping = asyncio.create_task(client.drop())
+            asked.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asked
+            await dropping
+
+
+async def test_what_was_dropped_leaves_no_socket_behind():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with Server(faults=lambda _: Hang()) as server:
+            async with connected(Dynaspark, server.url) as client:
+                asked = [asyncio.create_task(client.complete(question())) for _ in range(8)]
+                await asyncio.to_thread(server.wait_for, 8)
+                await client.drop()
+                await asyncio.gather(*asked, return_exceptions=True)
+                await asyncio.to_thread(server.settle)
+                gc.collect()
+    assert not told

@@ -23,7 +23,7 @@ from server import (
     expected_answer,
 )
 
-from batch.errors import Halt, JobError, RateLimited, Rejected, Retryable, Unreachable
+from batch.errors import Denied, Halt, JobError, RateLimited, Rejected, Retryable, Unreachable
 from batch.providers.base import AsyncGeneratorProvider, ProviderModelMixin
 
 TEXT = "List the dates: The bridge in Lisbon opened on 2 May 2019. It was built in 1966."
@@ -63,10 +63,12 @@ async def test_an_error_status_is_an_error_of_the_job(kind, statuses, error, cod
 
 
 @over_http
-@pytest.mark.parametrize("status", [401, 402, 403, 404, 405])
-async def test_an_error_status_that_every_job_would_meet_stops_the_run(kind, status):
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, Halt), (402, Halt), (403, Denied), (404, Halt), (405, Halt)]
+)
+async def test_an_error_status_that_every_job_would_meet_stops_the_run(kind, status, error):
     told = await error_of(kind, Status(status, b'{"error": {"message": "no"}}'))
-    assert type(told) is Halt
+    assert type(told) is error
     assert told.exit_code == 4
     assert f"HTTP {status}: no" in str(told)
 

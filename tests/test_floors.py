@@ -31,7 +31,20 @@ FLOORS = (
         "tools",
         ("sources", "media", "providers", "limits", "retry", "results", "credentials", "tally"),
     ),
-    ("run", ("outcomes", "refusals", "feedback", "plan", "runner")),
+    (
+        "run",
+        (
+            "estimate",
+            "routes",
+            "outcomes",
+            "refusals",
+            "feedback",
+            "loader",
+            "plan",
+            "completers",
+            "runner",
+        ),
+    ),
     ("where it runs", ("settings", "survey", "summary", "recorder", "session", "engines")),
     ("faces", ("views", "cli", "__main__")),
 )

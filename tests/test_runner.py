@@ -15,12 +15,11 @@ from rehearsal import Night, Pages, Timed, job, jobs
 from batch.errors import Halt, OutputError, RateLimited, Retryable, Unreachable
 from batch.events import Paused, Retrying, Stopping
 from batch.keys import job_key
-from batch.models import Reply, Usage
-from batch.outcomes import Price
+from batch.loader import THREADS, has_images
+from batch.models import Price, Reply, Usage
 from batch.refusals import SAME_REFUSALS
 from batch.results.records import encode_line
 from batch.retry import RetryPolicy
-from batch.runner import LOAD_THREADS, has_images
 
 HOUR = 3600.0
 
@@ -186,7 +185,7 @@ async def test_an_image_is_sent_recorded_and_let_go(tmp_path, picture):
     assert [each.path for each in media] == ["3.png"]
     assert media[0].bytes == len(picture)
     assert [image.data for image in night.client.requests[0].images()] == [picture]
-    assert repr(night.runner.held) == f"Held(bytes=0, cap={256 << 20})"
+    assert repr(night.runner.loader.held) == f"Held(bytes=0, cap={256 << 20})"
 
 
 @in_virtual_time
@@ -281,7 +280,7 @@ async def test_images_are_not_loaded_ahead_beyond_the_cap_on_their_bytes(tmp_pat
 
     class Weighing(Timed):
         async def reply(self, request):
-            seen.append(night.runner.held.bytes)
+            seen.append(night.runner.loader.held.bytes)
             return await super().reply(request)
 
     todo = [
@@ -291,8 +290,8 @@ async def test_images_are_not_loaded_ahead_beyond_the_cap_on_their_bytes(tmp_pat
     night = Night(client=Weighing(), window=40, held_bytes=size * 3)
     await night.run(todo)
     assert len(night.answers) == 40
-    assert max(seen) <= size * (3 + LOAD_THREADS - 1)
-    assert night.runner.held.bytes == 0
+    assert max(seen) <= size * (3 + THREADS - 1)
+    assert night.runner.loader.held.bytes == 0
 
 
 @in_virtual_time
@@ -730,7 +729,7 @@ async def test_an_observer_that_fails_does_no_harm():
         raise ZeroDivisionError(type(event).__name__)
 
     night = Night(observer=broken)
-    todo = [job("a", failures=["timeout", "rate_limited"]), *jobs(20, delay=0.1)]
+    todo = [job("a", failures=["rate_limited", "timeout"]), *jobs(20, delay=0.1)]
     run = await under_way(night, [*todo, job("endless", delay=HOUR)], 200.0)
     night.runner.stop("enough")
     night.runner.abandon()

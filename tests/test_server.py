@@ -254,6 +254,12 @@ async def test_a_client_that_leaves_in_a_big_body_is_not_counted_as_answered(cli
     assert (server.answers, server.requests[0].answered) == (0, False)
 
 
+def test_requests_beyond_the_places_wait_for_their_turn():
+    server = Server(latency=1.0, places=2)
+    assert [server.served(at) for at in (5.0, 5.5, 5.6, 5.7, 20.0)] == [6.0, 6.5, 7.0, 7.5, 21.0]
+    assert Server(latency=1.0).served(5.0) == 6.0
+
+
 async def test_requests_beyond_the_capacity_are_refused_for_a_second(client):
     with Server(capacity=5) as server:
         replies = [await ask(client, server) for _ in range(12)]

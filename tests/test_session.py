@@ -474,7 +474,7 @@ def test_a_wrong_key_costs_at_most_three_requests_and_fails_no_job(house, key_fi
         summary = real(
             house,
             provider="openai",
-            base_url=server.url,
+            base_urls=(server.url,),
             key_file=key_file,
             concurrency=64,
         )
@@ -489,7 +489,7 @@ def test_a_wrong_key_costs_at_most_three_requests_and_fails_no_job(house, key_fi
 def test_ten_equal_refusals_end_the_run_and_fail_no_job(house):
     house.write(*({"id": f"{n}", "prompt": f"{n}", "model": "m"} for n in range(100)))
     with Server(faults=lambda _: Status(400)) as server:
-        summary = real(house, provider="openai", base_url=server.url, concurrency=32)
+        summary = real(house, provider="openai", base_urls=(server.url,), concurrency=32)
         assert server.arrived == 10
     assert summary.exit_code == 4
     assert summary.state.reason.startswith("every request is refused the same way: ")
@@ -499,7 +499,7 @@ def test_ten_equal_refusals_end_the_run_and_fail_no_job(house):
 def test_a_short_file_of_refusals_ends_with_failed_lines(house):
     house.write(*({"id": f"{n}", "prompt": f"{n}", "model": "m"} for n in range(3)))
     with Server(faults=lambda _: Status(400)) as server:
-        summary = real(house, provider="openai", base_url=server.url)
+        summary = real(house, provider="openai", base_urls=(server.url,))
     assert summary.exit_code == 1
     assert summary.state.failures == {"rejected": 3}
     assert {line["failure"]["http_status"] for line in house.lines("failed")} == {400}
@@ -509,7 +509,7 @@ def test_a_wait_of_a_day_ends_the_run_with_the_time_to_come_back(house):
     house.write(*({"id": f"{n}", "prompt": f"{n}", "model": "m"} for n in range(30)))
     script = [None, None, RateLimit(86_400)]
     with Server(script=script, faults=lambda _: RateLimit(86_400)) as server:
-        summary = real(house, provider="openai", base_url=server.url)
+        summary = real(house, provider="openai", base_urls=(server.url,))
         assert server.arrived <= 6
     assert summary.exit_code == 3
     assert summary.state.reason.startswith("the provider asks to wait until 2")

@@ -200,7 +200,7 @@ def test_an_error_with_status_200_is_sorted_by_its_code_or_words(error, kind, co
     ],
 )
 def test_an_error_with_status_200_can_stop_the_run(error):
-    assert type(error_in_reply(error)) is Halt
+    assert isinstance(error_in_reply(error), Halt)
 
 
 def test_only_counts_are_token_counts():

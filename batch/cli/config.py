@@ -76,13 +76,13 @@ def apply_config(ctx: click.Context, _param: click.Parameter, value: str | None)
     """
     path = find_config(value)
     tables = load_config(path)
-    known = {p.name for p in ctx.command.params if isinstance(p, click.Option) and p.name}
+    known = {p.name: p for p in ctx.command.params if isinstance(p, click.Option) and p.name}
     name = ctx.info_name or ""
     layers = [(f"[{name}] in {path}", command_table(tables, name, known, path))]
     if name != "run":
         shared = command_table(tables, "run", known, path)
         shared = {key: each for key, each in shared.items() if key not in MANNERS}
-        told = environment("run", known - MANNERS)
+        told = environment("run", [each for key, each in known.items() if key not in MANNERS])
         layers = [(f"[run] in {path}", shared), ("$OVERNIGHT_RUN_…", told), *layers]
     origins: dict[str, str] = {}
     ctx.default_map = {}
@@ -95,22 +95,38 @@ def apply_config(ctx: click.Context, _param: click.Parameter, value: str | None)
 
 
 def command_table(
-    tables: Mapping[str, dict[str, Any]], name: str, known: set[str], path: Path | None
+    tables: Mapping[str, dict[str, Any]],
+    name: str,
+    known: Mapping[str, click.Option],
+    path: Path | None,
 ) -> dict[str, Any]:
     """The table of a command; raises `UsageError` for what is no option or no value of one."""
-    table = tables.get(name, {})
+    table = dict(tables.get(name, {}))
     for key, value in table.items():
         if key not in known or key == "config":
             raise UsageError(f"{path}: unknown key {key!r} in [{name}]{nearest(key, known)}")
-        if isinstance(value, (dict, list)):
+        if known[key].multiple:
+            table[key] = texts(value, f"{path}: {key} in [{name}]")
+        elif isinstance(value, (dict, list)):
             raise UsageError(f"{path}: {key} in [{name}] must be a text, a number, true or false")
     return table
 
 
-def environment(name: str, known: Iterable[str]) -> dict[str, str]:
-    """What the environment sets for the options of a command."""
-    pairs = ((key, os.environ.get(f"OVERNIGHT_{name}_{key}".upper())) for key in known)
-    return {key: value for key, value in pairs if value}
+def texts(value: Any, place: str) -> list[str]:
+    """The values of an option that may be given several times; raises `UsageError`."""
+    listed = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, str) for each in listed):
+        raise UsageError(f"{place} must be a text or a list of texts")
+    return listed
+
+
+def environment(name: str, options: Iterable[click.Option]) -> dict[str, Any]:
+    """What the environment sets for the options of a command; several values stand apart."""
+    found: dict[str, Any] = {}
+    for each in options:
+        if value := os.environ.get(f"OVERNIGHT_{name}_{each.name}".upper()):
+            found[str(each.name)] = value.split() if each.multiple else value
+    return found
 
 
 def laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,7 +155,9 @@ def provider_tables(tables: dict[str, Any], path: Path | None) -> dict[str, dict
         for key, value in found[name].items():
             if key not in PROVIDER_KEYS:
                 raise UsageError(f"{place}: unknown key {key!r}{nearest(key, PROVIDER_KEYS)}")
-            if key != "price" and not isinstance(value, str):
+            if key == "base_url":
+                found[name][key] = texts(value, f"{place}: {key}")
+            elif key != "price" and not isinstance(value, str):
                 raise UsageError(f"{place}: {key} must be a text")
     return found
 

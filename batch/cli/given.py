@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from ..errors import UsageError
 from ..media.load import ImageRules
-from ..outcomes import Price
+from ..models import Price
 from ..providers.registry import find_provider
 from ..settings import Settings, is_stream
 
@@ -47,6 +47,7 @@ def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
     for name in ("base_url", "key_file"):
         if not values[name] and name in known:
             values[name] = known[name]
+    values["base_urls"] = tuple(values.pop("base_url"))
     refuse_idle_server(ctx, values["provider"])
     images = ImageRules(
         max_bytes=values["max_image_bytes"],

@@ -61,7 +61,12 @@ LAST_PROVIDER = click.Option(
 
 WHO = (
     PROVIDER,
-    option("--base-url", metavar="URL", help="The server, without the wire's own path."),
+    option(
+        "--base-url",
+        metavar="URL",
+        multiple=True,
+        help="The server, without the wire's own path; several times for a fleet of equal servers.",
+    ),
     option("--key-file", metavar="FILE", help="File that holds the key; only you may read it."),
     option("--proxy", metavar="URL", help="Proxy, instead of what HTTPS_PROXY names."),
 )

@@ -16,30 +16,35 @@ def doubled(first: float, times: int, longest: float) -> float:
 
 
 class Breaker:
-    """Notices that the provider is away, and says when to look again."""
+    """Notices that the provider is away, and says when to look again.
 
-    def __init__(self) -> None:
+    `threshold` is the number of errors in a row that it takes.
+    """
+
+    def __init__(self, threshold: int = TROUBLES) -> None:
+        self._threshold = threshold
         self.openings = 0
         """How often it opened."""
-        self._troubles = 0
+        self.troubles = 0
+        """Errors in a row."""
         self._probes = 0
 
     def __repr__(self) -> str:
-        return f"Breaker(troubles={self._troubles}, probes={self._probes})"
+        return f"Breaker(troubles={self.troubles}, probes={self._probes})"
 
     @property
     def is_open(self) -> bool:
         """Whether the provider counts as away."""
-        return self._troubles >= TROUBLES
+        return self.troubles >= self._threshold
 
     def answered(self) -> None:
         """The provider is there."""
-        self._troubles = self._probes = 0
+        self.troubles = self._probes = 0
 
     def troubled(self) -> None:
         """One more error in a row."""
-        self._troubles += 1
-        self.openings += self._troubles == TROUBLES
+        self.troubles += 1
+        self.openings += self.troubles == self._threshold
 
     def next_probe(self) -> float:
         """Seconds until the provider is looked at again."""

@@ -1,78 +1,175 @@
-"""What shares one quota: its concurrency, its rate, its pause and its breaker."""
+"""What shares one quota: its concurrency, its rates, its pauses and its breaker."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import random
+from collections import defaultdict
 
+from .adaptive import Adaptive
 from .breaker import Breaker, doubled
+from .budget import Budget
 from .clock import Clock, Sleep
 from .concurrency import Concurrency
-from .rate import Rate
+from .pace import Pace
+from .rate import Moments, Tokens
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0
 """Seconds of a lane whose server asks for patience without saying how much: doubling."""
 
+DENIED_PAUSE = 1.0
+"""Seconds between a refused key and the one request that looks whether it was meant so."""
+
+LONGEST_REFILL = 60.0
+"""Seconds that a lane pauses at most because a reply said that its quota is used up."""
+
+OVERLOADED = 2
+"""Timeouts or overload errors in a row that say: too many requests are in flight."""
+
+MOMENT = 1e-6
+"""Seconds that are not worth waiting for."""
+
 
 class Lane:
-    """What shares one quota (provider, base URL, key): its concurrency, its rate and its pause.
+    """What shares one quota (provider, base URL, key), and the best client of it.
 
-    It begins with one request in flight and grows by one with each answer (so it doubles a round
-    trip) up to `ceiling`; a rate limit halves it once an episode, after which it grows by one a
-    round trip from there.
+    At most `ceiling` requests are in flight, adaptively; at most `rpm` requests and `tpm` tokens
+    a minute go out; a server that says "slow down" gets a pause, fewer requests at once and, from
+    what it answered until then, a pace. Everybody waits in one queue, first come first served.
     """
 
-    def __init__(self, ceiling: int, rpm: float | None, clock: Clock, sleep: Sleep) -> None:
+    def __init__(
+        self,
+        ceiling: int,
+        rpm: float | None,
+        clock: Clock,
+        sleep: Sleep,
+        *,
+        tpm: float | None = None,
+    ) -> None:
         self.concurrency = Concurrency(1)
+        self.flying = 0
+        """Requests in flight; who holds a place and waits for its moment is not among them."""
         self.breaker = Breaker()
-        self._ceiling = ceiling
-        self._rate = Rate(rpm, clock, sleep) if rpm else None
+        self.retries = Budget(clock, sleep)
+        self._pauses: defaultdict[str, float] = defaultdict(float)
+        self._reason = ""
+        self.pace = Pace(clock)
+        self._adaptive = Adaptive(self.concurrency, ceiling, clock)
+        self._rate = Moments(60.0 / rpm) if rpm else None
+        self.tokens = Tokens(tpm) if tpm else None
+        self._turns = Concurrency(1)
         self._clock = clock
         self._sleep = sleep
         self._resume_at = clock()
-        self._pauses = 0.0
-        self._careful_from = ceiling
-        self._answers = 0
+        self._spread_until = clock()
+        self._gap = 0.0
+        self._next = clock()
+        self._cut_at = -math.inf
+        self._denied_at: float | None = None
         self._episodes = 0
         self._unanswered_since: float | None = None
 
     def __repr__(self) -> str:
-        paused = max(0.0, self._resume_at - self._clock())
-        return f"Lane({self.concurrency!r}, ceiling={self._ceiling}, paused={paused:g})"
+        return f"Lane({self.concurrency!r}, {self.pace!r}, paused={self._pause_left():g})"
 
-    @property
-    def paused_seconds(self) -> float:
-        """Seconds lost to pauses so far; what is left of one under way does not count yet."""
-        return self._pauses - max(0.0, self._resume_at - self._clock())
+    def paused(self) -> dict[str, float]:
+        """Seconds lost to pauses so far by reason; what is left of one under way is not yet."""
+        lost = dict(self._pauses)
+        if left := self._pause_left():
+            lost[self._reason] = max(0.0, lost[self._reason] - left)
+        return lost
 
-    async def acquire(self) -> None:
-        """Wait until a request may go out: a free place, the rate's moment, no pause.
+    # Sending
 
-        The pause is looked at last, because it may begin during the other waits; nobody keeps a
-        place while it lasts.
+    async def acquire(self, tokens: float = 0.0) -> None:
+        """Wait until a request of about so many tokens may go out.
+
+        Where nothing but places are short, who waits for one is let in directly. Otherwise one
+        after the other is first in line, and only that one keeps a place while it waits.
         """
-        while True:
+        if self._is_free():
             await self.concurrency.acquire()
-            if self._rate and self._resume_at <= self._clock():
-                await self._moment(self._rate)
-            if self._resume_at <= self._clock():
+            if self._is_free():
+                self._take(tokens)
                 return
             self.concurrency.release()
-            await self._pause()
-
-    async def _moment(self, rate: Rate) -> None:
-        """Wait for the rate's moment; the place is given back when that is cancelled."""
+        await self._turns.acquire()
         try:
-            await rate.acquire()
-        except asyncio.CancelledError:
-            self.concurrency.release()
-            raise
+            await self._first_in_line(tokens)
+        finally:
+            self._turns.release()
+
+    def try_acquire(self, tokens: float = 0.0) -> bool:
+        """Take a place if a request may go out at once."""
+        if self.concurrency.held >= self.concurrency.limit or self._wait() > 0:
+            return False
+        if self._pause_left() > 0 or self._turns.held:
+            return False
+        self.concurrency.held += 1
+        self._take(tokens)
+        return True
 
     def release(self) -> None:
         """Give the place back."""
+        self.flying -= 1
         self.concurrency.release()
+
+    def _is_free(self) -> bool:
+        """Whether nothing but places can be short: no rate, no pace, no pause."""
+        rated = self._rate or self.tokens or self.pace.rate
+        return not rated and self._clock() >= self._spread_until
+
+    def _pause_left(self) -> float:
+        """Seconds until the lane's pause is over; 0 when there is none."""
+        left = self._resume_at - self._clock()
+        return left if left > MOMENT else 0.0
+
+    async def _first_in_line(self, tokens: float) -> None:
+        """Wait for the end of the pause, a place and the moment; a new pause begins it anew."""
+        while True:
+            while (pause := self._pause_left()) > 0:
+                await self._sleep(pause)
+            await self.concurrency.acquire()
+            try:
+                while self._pause_left() <= 0:
+                    if (wait := self._wait()) <= 0:
+                        self._take(tokens)
+                        return
+                    await self._sleep(wait)
+            except asyncio.CancelledError:
+                self.concurrency.release()
+                raise
+            self.concurrency.release()
+
+    def _wait(self) -> float:
+        """Seconds until rates, pace and the return from a pause let one more request out."""
+        now = self._clock()
+        wait = self._next - now
+        if self._rate:
+            wait = max(wait, self._rate.wait(now))
+        if self.tokens:
+            wait = max(wait, self.tokens.wait(now))
+        if self.pace.rate:
+            wait = max(wait, self.pace.moments.wait(now))
+        return wait if wait > MOMENT else 0.0
+
+    def _take(self, tokens: float) -> None:
+        """Count a request that goes out now."""
+        self.flying += 1
+        now = self._clock()
+        if now < self._spread_until:
+            self._next = now + random.uniform(0.5, 1.5) * self._gap
+        if self._rate:
+            self._rate.take(now)
+        if self.tokens:
+            self.tokens.take(now, tokens)
+        self.pace.sent()
+
+    # What came back. `since` is when the attempt began: what was sent before the last cut or
+    # denial knows nothing of it.
 
     def answered(self) -> None:
         """The provider is there, whatever it said."""
@@ -85,65 +182,115 @@ class Lane:
             return 0.0
         return self._clock() - self._unanswered_since
 
-    def succeeded(self) -> None:
-        """An answer came: allow more, fast at first and carefully after a rate limit."""
+    def succeeded(self, since: float = math.inf) -> None:
+        """An answer came: allow more, if it was we who held others back."""
         self._episodes = 0
+        if self._denied_at is not None and since > self._denied_at:
+            self._denied_at = None
         self.answered()
-        limit = self.concurrency.limit
-        if limit >= self._ceiling:
-            return
-        self._answers += 1
-        if limit < self._careful_from or self._answers >= limit:
-            self._answers = 0
-            self.concurrency.limit = limit + 1
+        self.pace.answered()
+        self._adaptive.grow(self.flying)
 
-    def limited(self, wait: float | None) -> float:
+    def limited(self, wait: float | None, since: float = math.inf) -> float:
         """The server asked for patience: pause for `wait` seconds or a growing time of our own.
 
-        Positive jitter is added, so that waiting clients do not return in one instant. The
-        seconds that the pause grew by; 0 when a longer pause is under way.
+        The lane is cut once an episode, not once a request in flight. The seconds that the pause
+        grew by; 0 when a longer pause is under way.
         """
         self._unanswered()
-        if self._resume_at <= self._clock():  # one cut an episode, not one a request in flight
-            self.concurrency.limit = self.concurrency.limit // 2
-            self._careful_from = self.concurrency.limit
-            self._answers = 0
-            self._episodes += 1
-        if wait is None:
-            wait = doubled(FIRST_PAUSE, self._episodes, LONGEST_PAUSE)
         self.breaker.answered()
-        return self._pause_for(wait)
+        self.pace.share.refused += 1
+        if since > self._cut_at and self._pause_left() <= 0:
+            self._episodes += 1
+            self._slow_down(since)
+            self._cut_at = self._clock()
+        # A server whose advice was not enough (refused again, no answer between) is asked later.
+        own = doubled(FIRST_PAUSE, self._episodes, LONGEST_PAUSE)
+        if wait is None or self._episodes > 1:
+            wait = max(own, wait or 0.0)
+        return self._pause_for(wait, "rate limit")
 
-    def troubled(self, patience: float = math.inf) -> float:
+    def _slow_down(self, since: float) -> None:
+        """Let a refusal cut what may be to blame for it: the pace, or what was in flight."""
+        if self._episodes > 1:  # no answer since the last refusal
+            self._adaptive.look()
+            return
+        is_first = self.pace.rate is None
+        if self.pace.refused(since) and is_first:
+            self._adaptive.cut(self.flying, remember=False)
+        elif not is_first:
+            self._adaptive.step_back(self.flying)
+
+    def troubled(
+        self, patience: float = math.inf, since: float = math.inf, *, overload: bool = False
+    ) -> float:
         """No answer, or a 5xx: once the breaker is open, pause and go on with one request.
 
-        `patience` is how long the run waits in all, so that the last look comes at its end. The
-        seconds that the pause grew by.
+        `patience` is how long the run waits in all, so that the last look comes at its end;
+        `overload` says that the server may have too much to do. The seconds that the pause grew
+        by.
         """
         self.breaker.troubled()
         self._unanswered()
-        if not self.breaker.is_open or self._resume_at > self._clock():
+        if not self.breaker.is_open:
+            if overload and self.breaker.troubles >= OVERLOADED and since > self._cut_at:
+                self._adaptive.cut(self.flying)
+                self._cut_at = self._clock()
             return 0.0
-        self.concurrency.limit = 1
-        self._careful_from = self._ceiling
+        if self._pause_left() > 0:
+            return 0.0
+        self._adaptive.restart()
         left = max(1.0, patience - self.unanswered_for())
-        return self._pause_for(min(self.breaker.next_probe(), left))
+        return self._pause_for(min(self.breaker.next_probe(), left), "outage")
+
+    def denied(self, since: float) -> bool:
+        """The key was refused: pause, then look again with one request.
+
+        Whether this was that look, so that the refusal is to be believed.
+        """
+        if self._denied_at is not None and since > self._denied_at:
+            return True
+        if self._denied_at is None:
+            self._denied_at = self._clock()
+            self._adaptive.restart()
+            self._pause_for(DENIED_PAUSE, "refused key")
+        return False
+
+    def allowed(self, wait: float, gap: float) -> float:
+        """A reply said when its quota allows one more request, and how far apart the next are.
+
+        Both are 0 while there is enough; heeding them, the lane never meets the refusal that
+        would come. The seconds that the pause grew by.
+        """
+        if wait > MOMENT:
+            return self._pause_for(min(wait, LONGEST_REFILL), "quota used up")
+        if gap > MOMENT:
+            now = self._clock()
+            self._gap = min(gap, LONGEST_REFILL)
+            self._spread_until = max(self._spread_until, now + 2 * self._gap)
+            self._next = max(self._next, now + self._gap / 2)
+        return 0.0
 
     def _unanswered(self) -> None:
         """Something came instead of an answer; the first of those in a row is remembered."""
         if self._unanswered_since is None:
             self._unanswered_since = self._clock()
 
-    def _pause_for(self, wait: float) -> float:
-        """Pause for `wait` seconds and a little jitter; the seconds that the pause grew by."""
-        now = self._clock()
-        resume_at = now + wait + random.uniform(0.0, min(1.0 + wait / 10, 30.0))
-        grown = max(0.0, resume_at - max(now, self._resume_at))
-        self._resume_at = max(self._resume_at, resume_at)
-        self._pauses += grown
-        return grown
+    def _pause_for(self, wait: float, reason: str) -> float:
+        """Pause for `wait` seconds and a little jitter; the seconds that the pause grew by.
 
-    async def _pause(self) -> None:
-        """Wait until the lane's pause is over, and a little more each for a staggered return."""
-        while (wait := self._resume_at - self._clock()) > 0:
-            await self._sleep(wait + random.uniform(0.0, min(1.0, wait / 4)))
+        Those who wait return one after the other.
+        """
+        now = self._clock()
+        resume_at = now + wait + random.uniform(0.0, min(0.1 + wait / 10, 30.0))
+        grown = max(0.0, resume_at - max(now, self._resume_at))
+        if grown:
+            self._resume_at = resume_at
+            self.pace.resume(resume_at)
+            spread = min(1.0, wait / 4)
+            self._spread_until = resume_at + spread
+            self._gap = spread / self.concurrency.limit
+            self._next = resume_at
+            self._pauses[reason] += grown
+            self._reason = reason
+        return grown

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from ..errors import Halt, RateLimited, Rejected, Retryable
-from .retry_after import retry_after
+from ..errors import Denied, Halt, RateLimited, Rejected, Retryable
+from .retry_after import clock_time, retry_after
 
 WORDS_LENGTH = 4_096
 """Characters of a server's words that are looked at; the client cuts them further."""
@@ -27,20 +27,21 @@ RETRY = "<x-should-retry: true>"
 DO_NOT_RETRY = "<x-should-retry: false>"
 """Signs that are no code of the body: a web page, a time to wait, a day's quota, the header."""
 
-QUOTA_CODES = frozenset(
+CAP_CODES = frozenset(
     {
-        "insufficient_quota",
         "billing_hard_limit_reached",
-        "credit_balance_exhausted",
         "organization_spend_limit_exceeded",
         "project_spend_limit_exceeded",
         "organization_usage_limit_exceeded",
         "enforced_spend_limit_reached",
     }
 )
-"""Codes or types of an error body that no waiting tonight will mend."""
+"""Codes of a month's limit, which the vendors lift on the first of the next one."""
+QUOTA_CODES = frozenset({"insufficient_quota", "credit_balance_exhausted", "budget_exceeded"})
+"""Codes or types that no waiting will mend; the month's codes come with the first of them too."""
 
 KEY_CODES = frozenset({"invalid_api_key", "API_KEY_INVALID"})
+PLACE_CODES = frozenset({"unsupported_country_region_territory"})
 MODEL_CODES = frozenset({"model_not_found"})
 REFUSAL_CODES = frozenset(
     {"content_filter", "content_policy_violation", "moderation", "image_content_policy_violation"}
@@ -52,11 +53,12 @@ LENGTH_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"
 CODE_NAMES = ("code", "type", "status", "reason", "error_code", "limit_source", "quotaId")
 """Members of an error object whose text is a code."""
 
-SPENT_WORDS = re.compile(
-    r"reached your specified .{0,20}usage limits|credit balance|(?:enable|plans? (?:&|and)) billing"
-    r"|user location is not supported",
-    re.IGNORECASE,
-)
+CAP_WORDS = re.compile(r"reached your specified .{0,20}usage limits", re.IGNORECASE)
+SPENT_WORDS = re.compile(r"credit balance|used all available credits", re.IGNORECASE)
+BILLING_WORDS = re.compile(r"enable billing|without a billing account", re.IGNORECASE)
+PLACE_WORDS = re.compile(r"user location is not supported", re.IGNORECASE)
+KEY_CAP_WORDS = re.compile(r"key limit exceeded|\bbudget\b|spend limit", re.IGNORECASE)
+UNABLE = re.compile(r"no endpoints found that support", re.IGNORECASE)
 TOO_LARGE = re.compile(r"request too large for", re.IGNORECASE)
 MODERATED = re.compile(
     r"moderation|\b(?:input|prompt|content|message|request|image)s? (?:was|were) flagged",
@@ -73,11 +75,25 @@ THROTTLED = re.compile(
 
 TAGS = re.compile(r"<(?:script|style)[^<>]*>[^<>]*</(?:script|style)>|<[^<>]{0,500}>")
 
-SPENT = "the quota or credit is spent: top it up, then run the same command again"
-DAY = "the quota of this day is spent: run the same command again when the next one begins"
+AGAIN = "then run the same command again"
+SPENT = f"the quota or credit is spent: top it up or raise its limit, {AGAIN}"
+CAP = (
+    "the month's spend limit is reached: raise it or wait for the first of the next month "
+    f"(00:00 UTC), {AGAIN}"
+)
+KEY_CAP = f"the spend limit of this key is reached: raise it or use another key, {AGAIN}"
+DAY = (
+    "the quota of this day is spent: the next day begins at midnight Pacific time "
+    f"(07:00 UTC, in winter 08:00); wait for it, {AGAIN}"
+)
+BILLING = f"the account has no billing: set it up with the provider, {AGAIN}"
+PLACE = "the provider does not serve the place of this machine: send from another (--proxy URL)"
 KEY = "the key was refused: check the key file or the environment variable"
-ACCESS = "access was denied: check what the key may do"
+ACCESS = "access was denied: check the key and what it may do"
 UNKNOWN = "the server does not know this model or address: check -m and --base-url"
+
+LONG_WAIT = 60.0
+"""Seconds; a shorter time to wait beside a stop code is a habit of the server, no promise."""
 
 
 class Rule(Struct, frozen=True):
@@ -103,23 +119,29 @@ SERVER_STATUSES = range(500, 1000)
 PASSING_STATUSES = frozenset({408, 409, 425, *SERVER_STATUSES})
 
 RULES = (
+    Rule(Halt, CAP, signs=CAP_CODES),
     Rule(Halt, SPENT, signs=QUOTA_CODES),
+    Rule(Halt, CAP, {400}, words=CAP_WORDS),
     Rule(Halt, SPENT, {400}, words=SPENT_WORDS),
+    Rule(Halt, BILLING, {400}, words=BILLING_WORDS),
+    Rule(Denied, PLACE, {400, 403}, PLACE_CODES, PLACE_WORDS),
     Rule(Halt, DAY, {429}, frozenset({PER_DAY})),
     Rule(RateLimited, "rate_limited", {402}, frozenset({WAIT, "openrouter_in_flight_budget"})),
     Rule(Halt, SPENT, {402}),
     Rule(Rejected, "rejected", {429}, words=TOO_LARGE),  # more than the limit of a whole minute
     Rule(RateLimited, "rate_limited", {429, 498}, frozenset({WAIT})),
-    Rule(Halt, SPENT, {429}, frozenset({DO_NOT_RETRY})),
+    Rule(Halt, SPENT, {429}, frozenset({DO_NOT_RETRY}), SPENT_WORDS),
     Rule(RateLimited, "rate_limited", {429, 498}),
     Rule(RateLimited, "rate_limited", {503}, BUSY_CODES, BUSY),
     Rule(RateLimited, "rate_limited", {403}, frozenset({PAGE})),  # a CDN that holds bots back
     Rule(Retryable, "server_error", signs=frozenset({RETRY})),
-    Rule(Halt, KEY, signs=KEY_CODES),
-    Rule(Halt, KEY, {401}),
+    Rule(Denied, KEY, signs=KEY_CODES),
+    Rule(Denied, KEY, {401}),
     Rule(Rejected, "refused", signs=REFUSAL_CODES),
     Rule(Rejected, "refused", {403}, words=MODERATED),
-    Rule(Halt, ACCESS, {403}),
+    Rule(Denied, KEY_CAP, {403}, words=KEY_CAP_WORDS),
+    Rule(Denied, ACCESS, {403}),
+    Rule(Rejected, "unsupported", {404}, words=UNABLE),  # the model is there, but sees no images
     Rule(Halt, UNKNOWN, {404, 405}),
     Rule(Halt, UNKNOWN, signs=MODEL_CODES),
     Rule(Rejected, "rejected", signs=LENGTH_CODES),
@@ -137,8 +159,8 @@ def classify(
 ) -> Halt | Rejected | Retryable:
     """The error that a response stands for.
 
-    `headers` are looked up in lower case. The message holds the server's own words; the caller
-    takes keys out of it and cuts it. The last of `rules` has to hold for everything.
+    `headers` are looked up by lower-case names. The message holds the server's own words; the
+    caller takes keys out of it and cuts it. The last of `rules` has to hold for everything.
     """
     if 300 <= status < 400:
         place = redirected_to(headers.get("location", ""))
@@ -149,10 +171,22 @@ def classify(
     rule = next(rule for rule in rules if rule.holds(status, signs, words))
     message = f"HTTP {status}: {words}" if words else f"HTTP {status}"
     if issubclass(rule.error, Halt):
-        return Halt(f"{rule.tells} ({message})")
+        told = f"{rule.tells}{resume_words(headers)} ({message})"
+        return Denied(told, status) if rule.error is Denied else Halt(told)
     if issubclass(rule.error, Retryable):
         return rule.error(message, rule.tells, status, wait)
     return Rejected(message, rule.tells, status)
+
+
+def resume_words(headers: Mapping[str, str]) -> str:
+    """When a stop ends, if the headers say so.
+
+    The body is not asked: Gemini's names seconds also when the quota of the day is spent.
+    """
+    wait = retry_after(headers)
+    if wait is None or wait < LONG_WAIT:
+        return ""
+    return f"; the server asks to wait until {clock_time(wait)}"
 
 
 def redirected_to(location: str) -> str:

@@ -6,20 +6,23 @@ timeouts, one prebuilt URL a path.
 
 from __future__ import annotations
 
+import asyncio
+import math
 import os
 from collections.abc import Sequence
 from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import msgspec
 import pybase64
 from aiohttp.abc import AbstractStreamWriter
+from msgspec.structs import replace
 from yarl import URL
 
 from .. import __version__
 from ..errors import BatchError, Halt, Rejected, Retryable, Unreachable
-from ..models import Base64, Call, Reply, Request
+from ..models import Allowance, Base64, Call, Reply, Request
+from .allowance import allowance_of
 from .classify import error_words
 from .codec import Codec
 from .connection import Connection
@@ -29,6 +32,8 @@ SECRET_LENGTH = 16
 """Characters from which on a key is looked for in answers."""
 MESSAGE_LENGTH = 500
 """Characters of an error's text, cut when no key is in it any more."""
+DROPPED = -math.inf
+"""The bound in time of a request that is given up: always past, and no other one's."""
 CHUNK = 48 * 1024
 """Bytes of an image encoded at a time: a multiple of 3, so that the pieces join without padding."""
 
@@ -90,6 +95,8 @@ class Client:
         }
         self._secrets = secret_forms(connection.key)
         self._session: aiohttp.ClientSession | None = None
+        self._flights: dict[asyncio.Timeout, asyncio.Future[None]] = {}
+        """The bound in time of each request that is in flight, and what tells that it ended."""
 
     async def complete(self, request: Request) -> Reply:
         """Send one request and read its answer.
@@ -97,18 +104,31 @@ class Client:
         Raises `Rejected`, `Retryable`, `RateLimited` or `Halt`; texts in them hold no key.
         """
         call = self._codec.encode(request)
+        bound = asyncio.timeout(self._connection.timeout)
+        ended = self._flights[bound] = asyncio.get_running_loop().create_future()
         try:
-            return self._without_key(self._codec.decode(await self._post(call)))
+            async with bound:
+                body, allowance = await self._post(call)
+            reply = self._without_key(self._codec.decode(body))
+            return reply if allowance is None else replace(reply, allowance=allowance)
         except BatchError as error:
             error.args = (self._told(str(error)),)
             raise
         except (aiohttp.ClientError, OSError) as error:
+            if bound.when() == DROPPED:
+                raise Retryable("all connections were closed to begin anew", "connection") from None
             told = transport_error(error, self._connection.timeout)
             told.args = (self._told(str(told)),)
             raise told from error
+        finally:
+            del self._flights[bound]
+            ended.set_result(None)
 
-    async def _post(self, call: Call) -> bytes:
-        """POST the call; the body of a 2xx, or the error that the codec tells."""
+    async def _post(self, call: Call) -> tuple[bytes, Allowance | None]:
+        """POST the call; the body of a 2xx and what it leaves, or the error that the codec tells.
+
+        The response's own headers are handed on: they find a name however it is written.
+        """
         session = self._session or self._open()
         url, proxy = self._route(call.path)
         headers = {"Content-Type": call.content_type, **call.headers}
@@ -117,11 +137,10 @@ class Client:
         ) as response:
             body = await self._read(response)
             if 200 <= response.status < 300:
-                return body
+                return body, allowance_of(response.headers)
             if response.status == 401 and not self._connection.key:
                 raise no_key(body)
-            lower = {name.lower(): value for name, value in response.headers.items()}
-            raise self._codec.classify(response.status, lower, body)
+            raise self._codec.classify(response.status, response.headers, body)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The whole body; one over the cap is left, and leaving it closes the connection."""
@@ -158,7 +177,7 @@ class Client:
                 limit=self._connection.concurrency, limit_per_host=0, ttl_dns_cache=300
             ),
             timeout=aiohttp.ClientTimeout(
-                total=self._connection.timeout,
+                total=None,  # `complete` bounds the whole, so that `drop` can end it too
                 sock_connect=min(CONNECT_TIMEOUT, self._connection.timeout),
             ),
             headers=self._headers,
@@ -183,12 +202,28 @@ class Client:
         told = reply.text + reply.model + reply.finish_reason
         if not any(secret in told for secret in self._secrets):
             return reply
-        return msgspec.structs.replace(
+        return replace(
             reply,
             text=redacted(reply.text, self._secrets),
             model=redacted(reply.model, self._secrets),
             finish_reason=redacted(reply.finish_reason, self._secrets),
         )
+
+    async def drop(self) -> None:
+        """Close every connection: requests in flight fail with `connection`, the next open anew.
+
+        Their time is over at once, wherever they are, and only then the session is closed: that
+        alone would leave a body that is being read waiting, and would cancel the very task of a
+        request that looks for its host or waits for a connection (aiohttp 3.14).
+        """
+        session, self._session = self._session, None
+        for bound in self._flights:
+            if not bound.expired():
+                bound.reschedule(DROPPED)
+        if self._flights:
+            await asyncio.wait(list(self._flights.values()))
+        if session is not None:
+            await session.close()
 
     async def close(self) -> None:
         """Close the session and its sockets."""

@@ -34,5 +34,12 @@ class Completer(Protocol):
     async def complete(self, request: Request) -> Reply:
         """Answer one request, once; raises a `JobError` or a `RunError`, never retries."""
 
+    async def drop(self) -> None:
+        """Close every connection, also those in use, because they may lead nowhere any more.
+
+        Requests in flight fail as `Retryable` with `connection`; the next request opens new ones.
+        One that holds no connections does nothing.
+        """
+
     async def close(self) -> None:
         """Free what is held; the completer is not used afterwards."""

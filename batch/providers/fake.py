@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import (
     FAILURE_CODES,
     PASSING_CODES,
+    Denied,
     Halt,
     JobError,
     RateLimited,
@@ -63,14 +64,19 @@ class FakeClient:
         text = script.get("reply", f"echo: {prompt}")
         return Reply(text, request.model, Usage(len(prompt) // 4, len(text) // 4), "stop")
 
+    async def drop(self) -> None:
+        """There is no connection."""
+
     async def close(self) -> None:
         """Nothing is held."""
 
 
 def failure(code: str, script: dict[str, Any]) -> JobError | Halt:
-    """The error that a failure code stands for; `halt` ends the run."""
+    """The error that a failure code stands for; `halt` and `denied` end the run."""
     if code == "halt":
         return Halt("the script says halt")
+    if code == "denied":
+        return Denied("the script says denied", 401)
     if code == "rate_limited":
         return RateLimited("scripted", code, 429, script.get("retry_after"))
     kind = Retryable if code in PASSING_CODES else Rejected

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 LONGEST = 366 * 86_400.0
@@ -13,6 +14,8 @@ LONGEST = 366 * 86_400.0
 
 RETRY_DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,9}(?:\.\d{1,9})?)s"')
 DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)")
+EPOCH = re.compile(r"[1-9]\d{9}(?:\d{3})?(?:\.\d{1,9})?")
+"""A moment from 2001 on, in seconds or (with three digits more) in milliseconds."""
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -35,27 +38,45 @@ def retry_after(headers: Mapping[str, str], body: bytes = b"") -> float | None:
     return bucket_reset(headers) if seconds is None else seconds
 
 
+def clock_time(wait: float) -> str:
+    """The minute in `wait` seconds, on the clock of this machine's wall."""
+    return f"{datetime.now().astimezone() + timedelta(seconds=wait):%Y-%m-%d %H:%M}"
+
+
 def bucket_reset(headers: Mapping[str, str]) -> float | None:
     """Seconds until the last of the empty buckets is filled again; None when none is empty.
 
     `x-ratelimit-remaining-requests` has its `x-ratelimit-reset-requests` (a Go duration: `6m0s`),
-    `anthropic-ratelimit-tokens-remaining` its `anthropic-ratelimit-tokens-reset` (RFC 3339).
+    `anthropic-ratelimit-tokens-remaining` its `anthropic-ratelimit-tokens-reset` (RFC 3339),
+    `x-ratelimit-remaining` its `x-ratelimit-reset` (seconds or a moment of the epoch).
     """
+    lower = ((name.lower(), left) for name, left in headers.items())
     waits = [
-        seconds_of_reset(headers.get(name.replace("remaining", "reset"), ""), headers)
-        for name, left in headers.items()
+        seconds_of_reset(
+            headers.get(name.replace("remaining", "reset"), ""),
+            headers,
+            is_plain=name.endswith("ratelimit-remaining"),
+        )
+        for name, left in lower
         if "ratelimit" in name and "remaining" in name and left.strip() == "0"
     ]
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def seconds_of_reset(reset: str, headers: Mapping[str, str]) -> float | None:
-    """Seconds of a Go duration, or until a moment; a bare number has no known unit."""
-    if "T" in reset:
-        return seconds_until(reset, headers)
-    if not reset or DURATION.sub("", reset):
-        return None
-    return usable(sum(float(count) * UNITS[unit] for count, unit in DURATION.findall(reset)))
+def seconds_of_reset(
+    reset: str, headers: Mapping[str, str], *, is_plain: bool = False
+) -> float | None:
+    """Seconds of a Go duration, or until a moment.
+
+    A bare number has a known meaning only in a header without a bucket's name, a plain one:
+    seconds, or a moment of the epoch when it is more than a year.
+    """
+    if reset and not DURATION.sub("", reset):
+        return usable(sum(float(count) * UNITS[unit] for count, unit in DURATION.findall(reset)))
+    seconds = seconds_of(reset) if is_plain else None
+    if seconds is not None and seconds < LONGEST:
+        return seconds
+    return seconds_until(reset, headers) if is_plain or "T" in reset else None
 
 
 def seconds_of(text: str | None, unit: float = 1.0) -> float | None:
@@ -83,6 +104,13 @@ def seconds_until(date: str, headers: Mapping[str, str]) -> float | None:
         return None
 
 
+@functools.lru_cache(maxsize=16)
 def moment(text: str) -> datetime:
-    """An HTTP date or RFC 3339; raises `ValueError` or `TypeError` for anything else."""
+    """An HTTP date, RFC 3339, or a moment of the epoch in whole seconds or milliseconds.
+
+    Raises `ValueError`, `TypeError` or `OverflowError` for anything else. Remembered, because
+    every reply of a second names the same ones, and reading a date takes 10 µs.
+    """
+    if EPOCH.fullmatch(text):
+        return datetime.fromtimestamp(int(text[:10]), UTC)
     return datetime.fromisoformat(text) if text[4:5] == "-" else parsedate_to_datetime(text)

@@ -18,6 +18,19 @@ class OldestInFlight(Struct, frozen=True):
     age_s: float
 
 
+class LaneState(Struct, frozen=True):
+    """How the run fared with its provider's limits."""
+
+    limit: int
+    """Requests that may be in flight now."""
+    pace_per_s: float | None
+    """Requests a second that the provider was found to take; null while it refused none."""
+    pauses: dict[str, float]
+    """Seconds paused by reason."""
+    limits: list[tuple[float, int]]
+    """Pairs of a moment (seconds since the start) and the limit from then on, at most 60."""
+
+
 class RunState(Struct, frozen=True):
     """The keys of `STEM.run.json`, in order (README, *Files*)."""
 
@@ -49,6 +62,7 @@ class RunState(Struct, frozen=True):
     in_flight: int
     oldest_in_flight: OldestInFlight | None
     failures: dict[str, int]
+    lane: LaneState | None = None
 
 
 def write_state(path: Path, state: RunState) -> None:

@@ -9,7 +9,17 @@ import time
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from ..events import Event, Paused, Planned, Repaired, Retrying, Stopping, Waiting
+from ..events import (
+    Event,
+    FellBack,
+    Paused,
+    Planned,
+    Repaired,
+    Retrying,
+    Stopping,
+    Waiting,
+    Woke,
+)
 from ..results.state import RunState
 from ..summary import Summary
 from .summary import summary_lines
@@ -56,6 +66,10 @@ def words_of(event: Event, *, verbose: bool) -> str:
             text = f"repaired: {count(lines, 'damaged line')} of an earlier crash moved to {path}"
         case Paused(seconds, reason):
             text = f"paused {duration(seconds)}: {reason}"
+        case Woke(seconds):
+            text = f"asleep or stopped for {duration(seconds)}: what was in flight is sent again"
+        case FellBack(provider, model, reason):
+            text = f"{reason}\ngoing on with the fallback {provider}:{model}"
         case Stopping():
             text = stopping_words(event)
         case Retrying(job_id, attempt, wait, reason) if verbose:

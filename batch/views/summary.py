@@ -8,7 +8,7 @@ from ..errors import PASSING_CODES
 from ..results.state import RunState
 from ..settings import Settings
 from ..summary import Summary
-from .text import codes, count, duration, latency
+from .text import codes, count, duration, latency, spark
 
 MEASURED = {"offline": " (measured and extracted, no model)"}
 PICTURE_CODES = frozenset({"image_unreadable", "image_invalid", "image_too_large", "not_allowed"})
@@ -65,7 +65,7 @@ def numbers(summary: Summary) -> list[str]:
     if state.retries:
         facts.append(count(state.retries, "retry", "retries"))
     if state.paused_s:
-        facts.append(f"paused {duration(state.paused_s)}")
+        facts.append(paused(state))
     facts += latencies(state)
     unknown = f"unknown for {count(summary.unknown_usage, 'answer')}"
     if state.input_tokens or state.output_tokens:
@@ -75,8 +75,40 @@ def numbers(summary: Summary) -> list[str]:
         doubt = f"estimate, {unknown}" if summary.unknown_usage else "estimate"
         facts.append(f"cost ${state.cost_usd:,.{4 if state.cost_usd >= 0.01 else 6}f} ({doubt})")
     lines = ["; ".join(facts)] if facts else []
+    lines += found(state)
     slow = [f"{name} {duration(seconds)}" for seconds, name in summary.slowest if seconds >= 1]
-    return lines + ([f"slowest: {', '.join(slow)}"] if slow else [])
+    lines += [f"slowest: {', '.join(slow)}"] if slow else []
+    return lines + ([f"endpoints: {endpoints(summary)}"] if summary.endpoints else [])
+
+
+def paused(state: RunState) -> str:
+    """How long the lane was paused, and why."""
+    reasons = state.lane.pauses.items() if state.lane else ()
+    why = ", ".join(f"{reason} {duration(seconds)}" for reason, seconds in reasons if seconds)
+    return f"paused {duration(state.paused_s)}" + (f" ({why})" if why else "")
+
+
+def found(state: RunState) -> list[str]:
+    """What the provider was found to take, when that was less than what was allowed."""
+    lane = state.lane
+    if lane is None or not lane.limits or not (lane.pauses or lane.pace_per_s):
+        return []
+    limits = [limit for _, limit in lane.limits]
+    pace = f"; about {lane.pace_per_s:.3g} requests/s" if lane.pace_per_s else ""
+    return [f"in flight at once: {min(limits)} to {max(limits)} {spark(limits)}{pace}"]
+
+
+def endpoints(summary: Summary) -> str:
+    """What each server of a fleet did."""
+    told = []
+    for each in summary.endpoints:
+        line = f"{each.address} {count(each.answered, 'answer')}"
+        if each.failed:
+            line += f", {count(each.failed, 'error')}"
+        if each.away:
+            line += f", away for the last {duration(each.away_s)}"
+        told.append(line)
+    return "; ".join(told)
 
 
 def latencies(state: RunState) -> list[str]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..printable import printable
+
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def clean(text: str) -> str:
@@ -40,3 +44,11 @@ def codes(failures: dict[str, int]) -> str:
     """Failure codes with their numbers, the most frequent first."""
     ordered = sorted(failures.items(), key=lambda pair: (-pair[1], pair[0]))
     return ", ".join(f"{code} {number:,}" for code, number in ordered)
+
+
+def spark(numbers: Sequence[float]) -> str:
+    """Numbers over time as a line of bars, at most 24 of them."""
+    step = -(-len(numbers) // 24) or 1
+    shown = [max(numbers[at : at + step]) for at in range(0, len(numbers), step)]
+    most = max(shown, default=0) or 1
+    return "".join(BARS[round(number / most * (len(BARS) - 1))] for number in shown)

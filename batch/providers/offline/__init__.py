@@ -51,6 +51,9 @@ class OfflineClient:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, answer, request)
 
+    async def drop(self) -> None:
+        """There is no connection."""
+
     async def close(self) -> None:
         """Let the threads end; work that has not begun is dropped."""
         self._threads.shutdown(wait=False, cancel_futures=True)

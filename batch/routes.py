@@ -1,0 +1,70 @@
+"""The ways to an answer: a provider, what answers for it, and the lane that its requests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from .errors import Rejected
+from .estimate import TokenEstimate
+from .limits.lane import Lane
+from .models import Job, Price, Reply, Request
+from .providers.connection import Completer
+
+
+class Route:
+    """One way. The first of a run is the provider that was named, others are its fallback.
+
+    `model` stands in place of the one that a job asks for; `reason_unsupported` tells why the
+    provider cannot do a job (empty when it can).
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        completer: Completer,
+        lane: Lane,
+        *,
+        model: str = "",
+        price: Price | None = None,
+        reason_unsupported: Callable[[Job], str] = lambda _: "",
+    ) -> None:
+        self.provider = provider
+        self.completer = completer
+        self.lane = lane
+        self.model = model
+        self.price = price
+        self.reason_unsupported = reason_unsupported
+        self._estimate = TokenEstimate()
+
+    def __repr__(self) -> str:
+        return f"Route({self.provider}{':' * bool(self.model)}{self.model}, {self.lane!r})"
+
+    def tokens_of(self, request: Request) -> float:
+        """About the tokens of a request; 0 where they are not limited.
+
+        Raises `Rejected` for more than the limit lets through in a whole minute.
+        """
+        limit = self.lane.tokens
+        if limit is None:
+            return 0.0
+        tokens = self._estimate.of(request)
+        if tokens > limit.per_minute:
+            words = f"about {tokens:,.0f} tokens are more than --tpm {limit.per_minute:g} lets out"
+            raise Rejected(f"{words} in a minute", "rejected")
+        return tokens
+
+    async def complete(self, request: Request) -> Reply:
+        """Answer one request, once; raises a `JobError` or a `RunError`."""
+        if self.model:
+            request = replace(request, model=self.model)
+        return await self.completer.complete(request)
+
+    def correct(self, request: Request, reply: Reply, tokens: float) -> None:
+        """Let the token limit know what a request took that was thought to take `tokens`."""
+        if self.lane.tokens is None:
+            return
+        used = self._estimate.learn(request, reply)
+        if used is not None:
+            self.lane.tokens.correct(used - tokens)
