@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .models import Reply, Request
+from .media.request import body_images
+from .models import Reply, Request, Text
 
 CHARACTERS_A_TOKEN = 4
 """A rule of thumb for English; every estimate made with it is called one."""
@@ -46,8 +47,11 @@ class TokenEstimate:
     def _rule_of_thumb(self, request: Request) -> float:
         """Tokens by the number of characters and pictures."""
         characters = sum(len(message.text) for message in request.messages)
-        characters += len(str(request.body)) if request.body else 0
-        images = sum(1 for _ in request.images())
+        images = sum(not isinstance(part, Text) for part in request.parts())
+        if request.body:
+            inside = list(body_images(request.body))
+            characters += len(str(request.body)) - sum(map(len, inside))
+            images += len(inside)
         return characters / CHARACTERS_A_TOKEN + images * IMAGE_TOKENS + ANSWER_TOKENS
 
     def _factor(self) -> float:

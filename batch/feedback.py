@@ -40,7 +40,7 @@ class Feedback:
     def answered(self, flight: Flight, request: Request, reply: Reply) -> None:
         """An answer came."""
         lane = flight.route.lane
-        lane.succeeded(flight.since)
+        lane.succeeded(flight.since, flight.ahead)
         flight.route.correct(request, reply, flight.tokens)
         if reply.allowance is not None and (pause := heeded(flight, reply.allowance, reply.usage)):
             self._tell(Paused(pause, QUOTA))
@@ -67,7 +67,7 @@ class Feedback:
         lane = flight.route.lane
         pause = 0.0
         if isinstance(error, RateLimited):
-            pause = lane.limited(error.retry_after, flight.since)
+            pause = lane.limited(error.retry_after, flight.since, flight.ahead)
         elif error.code in ABSENCE:
             overload = error.code == "timeout" or error.http_status in OVERLOAD_STATUSES
             pause = lane.troubled(self._max_outage, flight.since, overload=overload)

@@ -43,6 +43,7 @@ class Flight:
     """One job under way."""
 
     __slots__ = (
+        "ahead",
         "answered",
         "attempts",
         "denials",
@@ -61,6 +62,8 @@ class Flight:
         self.job = job
         self.route = route
         """The way that the attempt under way takes, or took."""
+        self.ahead = 0
+        """Requests of the lane in flight when the attempt began, itself among them."""
         self.attempts = 0
         self.answered = False
         """Whether the answer came; until it is saved the job is still in flight."""

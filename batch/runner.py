@@ -89,6 +89,8 @@ class Runner:
         self._observer = observer
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._aside: set[asyncio.Task[None]] = set()
+        """Those that hold no place in the window, because they wait for the retry budget."""
         self._window = Concurrency(rules.window)
         self.loader = Loader(rules.load, rules.held_bytes)
         self._refusals = Refusals()
@@ -119,11 +121,16 @@ class Runner:
                 task.add_done_callback(self._leave)
         except OSError as error:
             self.stop_for(RunError(f"the jobs cannot be read any further: {error}"))
+        for route in self.routes:
+            route.lane.retries.open()
 
     def _leave(self, task: asyncio.Task[None]) -> None:
         """Free the place of a job that ended in any way."""
         self._tasks.discard(task)
-        self._window.release()
+        if task in self._aside:
+            self._aside.discard(task)
+        else:
+            self._window.release()
 
     def stop(self, reason: str, error: RunError | None = None) -> None:
         """Start no new job and let those in flight finish; `error` decides the exit code."""
@@ -219,8 +226,8 @@ class Runner:
 
         async def pause(seconds: float) -> None:
             await asyncio.sleep(seconds)
-            if flight.spends:
-                await flight.route.lane.retries.spend()
+            if flight.spends and not flight.route.lane.retries.take():
+                await self._stand_aside(flight, request)
 
         return await with_retries(
             lambda: self.attempt(flight, request),
@@ -230,6 +237,22 @@ class Runner:
             self._clock,
             lambda: flight.worked,
         )
+
+    async def _stand_aside(self, flight: Flight, request: Request) -> None:
+        """Wait until the retry budget allows one more; other jobs take the place in the window.
+
+        A job with pictures keeps its place: what is held in memory is bounded by the window.
+        """
+        budget = flight.route.lane.retries
+        if any(request.images()):
+            await budget.wait()
+            return
+        task = running_task()
+        self._aside.add(task)
+        self._window.release()
+        await budget.wait()
+        await self._window.acquire()
+        self._aside.discard(task)
 
     async def attempt(self, flight: Flight, request: Request) -> Reply:
         """One request through the lane."""
@@ -264,6 +287,7 @@ class Runner:
             flight.route.lane.retries.earn()
         flight.attempts += 1
         flight.since = self._clock()
+        flight.ahead = flight.route.lane.flying
         self.in_flight[running_task()] = flight
 
     def _end(self, flight: Flight) -> None:

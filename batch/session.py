@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from .completers.fleet import Fleet
+from .completers.hedge import Hedge
 from .errors import Locked, OutputError, RunError
 from .events import Observer, Planned, Repaired, Waiting
 from .limits.clock import Clock
@@ -72,6 +73,7 @@ class Session:
         self._recorder = Recorder(settings, self._rules, clock)
         self._signal_code = 0
         self._fleet: Fleet | None = None
+        self._hedge: Hedge | None = None
 
     @property
     def _runner(self) -> Runner | None:
@@ -224,7 +226,10 @@ class Session:
         completer = make_completer(self._provider, connections, self._clock)
         self._fleet = completer if isinstance(completer, Fleet) else None
         lane = make_lane(self._settings, self._clock, asyncio.sleep)
-        route = Route(self._settings.provider, completer, lane, price=self._settings.price)
+        self._hedge = Hedge(completer, lane) if self._settings.hedge else None
+        route = Route(
+            self._settings.provider, self._hedge or completer, lane, price=self._settings.price
+        )
         runner = Runner(self._rules, [route], records, self._observer, self._clock)
         self._recorder.runner = runner
         heart = asyncio.create_task(self._recorder.beat(self._glance))
@@ -272,6 +277,8 @@ class Session:
             slowest=tuple(sorted(tally.slowest, reverse=True)) if tally else (),
             unknown_usage=tally.unknown_usage if tally else 0,
             endpoints=self._fleet.endpoints if self._fleet else (),
+            hedged=self._hedge.sent if self._hedge else 0,
+            hedges_won=self._hedge.won if self._hedge else 0,
         )
 
     def _summary(self, exit_code: int, *, skipped: bool = False) -> Summary:

@@ -57,6 +57,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     concurrency: int = 8
     rpm: float | None = None
+    hedge: bool = False
+    """Whether a request that takes long has one duplicate sent."""
     timeout: float = 120.0
     retries: int = 4
     max_outage: float = 7200.0

@@ -28,5 +28,9 @@ class Summary(Struct, frozen=True):
     """Answers whose token counts the provider did not tell."""
     endpoints: tuple[EndpointState, ...] = ()
     """The servers of a fleet; none when there is only one."""
+    hedged: int = 0
+    """Requests that had a duplicate sent, because they took long."""
+    hedges_won: int = 0
+    """Duplicates that answered first."""
     skipped: bool = False
     """Another run held the lock, and this one was told to leave it at that."""

@@ -133,7 +133,7 @@ def night(jobs=300_000):
 def partial(share=0.3):
     """Ten minutes in which a share of the requests ends in a 500."""
     accidents = (Accident(share, "error", start=60.0, end=660.0),)
-    return Scenario(f"{share:.0%} of 500s for 10 min", Server(0.5, accidents=accidents), 12_000, 8)
+    return Scenario(f"{share:.0%} of 500s for 10 min", Server(0.5, accidents=accidents), 16_000, 8)
 
 
 def down(kind, concurrency):

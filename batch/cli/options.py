@@ -112,6 +112,11 @@ PACE = (
         metavar="TIME",
         help="How long one attempt may take (90, 90s, 5m, 2h).",
     ),
+    flag(
+        "--hedge",
+        help="Send one duplicate of a request that takes longer than 99 % did, and take the first"
+        " answer: faster ends, up to 5 % paid twice.",
+    ),
     option(
         "--retries",
         type=click.IntRange(min=0),

@@ -33,6 +33,8 @@ SPARE = 5
 """Duplicates are at most this share of the requests, and so many to begin with."""
 LOOK = 1.0
 """Seconds after which a request in flight looks again at how long is long by now."""
+MOMENT = 1e-6
+"""Seconds that count as none, because clocks are inexact."""
 
 
 class Hedge:
@@ -70,12 +72,13 @@ class Hedge:
             if await self._takes_long(first, began) and await self._place(first, request):
                 tasks.append(self._duplicate(request))
             winner = await first_to_answer(tasks)
+            reply = winner.result()
             if winner is first:
                 self._learn(now() - began)
             elif not first.done():
                 self._learn(ENDLESS)
             self.won += winner is not first
-            return winner.result()
+            return reply
         finally:
             await leave(tasks)
 
@@ -90,8 +93,8 @@ class Hedge:
     async def _takes_long(self, first: asyncio.Task[Reply], began: float) -> bool:
         """Wait until the request ends, or takes so long that it is worth a duplicate."""
         while not first.done():
-            left = self._patience - (now() - began)
-            if left <= 0:
+            left = began + self._patience - now()
+            if left <= MOMENT:
                 # Those that are waiting count: no more are sent than the budget allows.
                 return self.sent + self._waiting + 1 <= SHARE * self.requests + SPARE
             await asyncio.wait([first], timeout=min(left, LOOK))

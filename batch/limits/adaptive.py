@@ -12,6 +12,9 @@ LONGEST_HOLD = 60.0
 """Seconds for which a limit stays just below the place of the last trouble: doubling each time
 that trouble is met at about the same place."""
 
+LATELY = 30.0
+"""Seconds after which it is forgotten, at the earliest, how many requests went well together."""
+
 
 class Adaptive:
     """Resizes a `Concurrency` between 1 and `ceiling` (slow start, additive growth, halving).
@@ -33,14 +36,20 @@ class Adaptive:
         self._hold_until = -math.inf
         self._answers = 0
         self._before_look = 0
-        self._innocent_until = -math.inf
+        self._accepted = [0, 0]
+        """Most that were in flight when a request was sent that was accepted: before, lately."""
+        self._forget_at = clock() + LATELY
 
     def __repr__(self) -> str:
         return f"Adaptive({self._places.limit} of {self._ceiling}, trouble at {self._trouble_at})"
 
-    def grow(self, flying: int) -> None:
-        """An answer came: allow more, if `flying` requests were all that may be in flight."""
+    def grow(self, flying: int, ahead: int = 0) -> None:
+        """An answer came: allow more, if `flying` requests were all that may be in flight.
+
+        `ahead` is how many were in flight when its request was sent.
+        """
         places = self._places
+        self._note(ahead)
         if self._before_look:
             places.limit, self._before_look = self._before_look, 0
             return
@@ -67,22 +76,26 @@ class Adaptive:
         self._answers = self._before_look = 0
         self._places.limit = flying // 2
 
-    def step_back(self, flying: int) -> None:
-        """If all that may be in flight are, that may be one too many: keep to one fewer.
+    def refused(self, ahead: int) -> bool:
+        """A request was refused that made it `ahead` in flight: keep below, if that explains it.
 
-        Trouble that comes all the same shows that it was not that.
+        It does when none was accepted lately while as many were in flight.
         """
+        if ahead <= max(self._accepted):
+            return False
+        self._remember(ahead)
+        self._answers = self._before_look = 0
+        self._places.limit = min(self._places.limit, ahead - 1)
+        return True
+
+    def _note(self, ahead: int) -> None:
+        """Remember for a while that a request was accepted that made it `ahead` in flight."""
+        if ahead > self._accepted[1]:
+            self._accepted[1] = ahead
         now = self._clock()
-        if flying < self._places.limit or now < self._innocent_until:
-            return
-        if now < self._hold_until and flying < self._trouble_at < math.inf:
-            self._places.limit = int(self._trouble_at)
-            self._trouble_at = math.inf
-            self._innocent_until = now + LONGEST_HOLD
-            return
-        self._remember(flying)
-        self._answers = 0
-        self._places.limit = flying - 1
+        if now >= self._forget_at:
+            self._forget_at = now + LATELY
+            self._accepted = [self._accepted[1], ahead]
 
     def _remember(self, met: int) -> None:
         """Stay below `met` for a while: longer when trouble came there before."""

@@ -87,15 +87,10 @@ class Lane:
     async def acquire(self, tokens: float = 0.0) -> None:
         """Wait until a request of about so many tokens may go out.
 
-        Where nothing but places are short, who waits for one is let in directly. Otherwise one
-        after the other is first in line, and only that one keeps a place while it waits.
+        One after the other is first in line, and only that one keeps a place while it waits.
         """
-        if self._is_free():
-            await self.concurrency.acquire()
-            if self._is_free():
-                self._take(tokens)
-                return
-            self.concurrency.release()
+        if self.try_acquire(tokens):
+            return
         await self._turns.acquire()
         try:
             await self._first_in_line(tokens)
@@ -116,11 +111,6 @@ class Lane:
         """Give the place back."""
         self.flying -= 1
         self.concurrency.release()
-
-    def _is_free(self) -> bool:
-        """Whether nothing but places can be short: no rate, no pace, no pause."""
-        rated = self._rate or self.tokens or self.pace.rate
-        return not rated and self._clock() >= self._spread_until
 
     def _pause_left(self) -> float:
         """Seconds until the lane's pause is over; 0 when there is none."""
@@ -169,7 +159,7 @@ class Lane:
         self.pace.sent()
 
     # What came back. `since` is when the attempt began: what was sent before the last cut or
-    # denial knows nothing of it.
+    # denial knows nothing of it. `ahead` is how many were in flight then, itself among them.
 
     def answered(self) -> None:
         """The provider is there, whatever it said."""
@@ -182,16 +172,16 @@ class Lane:
             return 0.0
         return self._clock() - self._unanswered_since
 
-    def succeeded(self, since: float = math.inf) -> None:
+    def succeeded(self, since: float = math.inf, ahead: int = 0) -> None:
         """An answer came: allow more, if it was we who held others back."""
         self._episodes = 0
         if self._denied_at is not None and since > self._denied_at:
             self._denied_at = None
         self.answered()
         self.pace.answered()
-        self._adaptive.grow(self.flying)
+        self._adaptive.grow(self.flying, ahead)
 
-    def limited(self, wait: float | None, since: float = math.inf) -> float:
+    def limited(self, wait: float | None, since: float = math.inf, ahead: int = 0) -> float:
         """The server asked for patience: pause for `wait` seconds or a growing time of our own.
 
         The lane is cut once an episode, not once a request in flight. The seconds that the pause
@@ -202,7 +192,7 @@ class Lane:
         self.pace.share.refused += 1
         if since > self._cut_at and self._pause_left() <= 0:
             self._episodes += 1
-            self._slow_down(since)
+            self._slow_down(since, ahead)
             self._cut_at = self._clock()
         # A server whose advice was not enough (refused again, no answer between) is asked later.
         own = doubled(FIRST_PAUSE, self._episodes, LONGEST_PAUSE)
@@ -210,16 +200,16 @@ class Lane:
             wait = max(own, wait or 0.0)
         return self._pause_for(wait, "rate limit")
 
-    def _slow_down(self, since: float) -> None:
+    def _slow_down(self, since: float, ahead: int) -> None:
         """Let a refusal cut what may be to blame for it: the pace, or what was in flight."""
         if self._episodes > 1:  # no answer since the last refusal
             self._adaptive.look()
             return
         is_first = self.pace.rate is None
+        if not is_first and self._adaptive.refused(ahead):
+            return
         if self.pace.refused(since) and is_first:
             self._adaptive.cut(self.flying, remember=False)
-        elif not is_first:
-            self._adaptive.step_back(self.flying)
 
     def troubled(
         self, patience: float = math.inf, since: float = math.inf, *, overload: bool = False

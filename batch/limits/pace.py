@@ -22,16 +22,15 @@ STEP = 0.1
 BELOW = 0.96
 """Share of the rate met with a refusal at which the lane goes on."""
 
-BURSTS = 1.5
-"""Recent rate over the rate between two refusals, from which on the recent one was a burst."""
-
 FIRST_HOLD = 5.0
 LONGEST_HOLD = 600.0
 """Seconds without growth after a refusal that came at about the rate of the last one: doubling."""
 
-SOON = 2.0
-WELL_BELOW = 0.85
-"""Seconds after a pause within which a refusal says that the pace is far too high; that share."""
+WELL_BELOW = 0.7
+"""Smallest share to which a pace is cut at once."""
+
+ENOUGH = 10.0
+"""Requests a second that make a first guess a good one."""
 
 LATELY = 2.0
 NEARLY = 0.8
@@ -174,10 +173,10 @@ class Pace:
 
         Whether the pace was changed.
 
-        Where the pace held requests back, it is the pace that is too high. Elsewhere the recent
-        rate is; but between two refusals the server answered all that it is willing to, pauses
-        included, so that the rate of that time is never too high: where the two are far apart
-        the requests went out in bursts, and the truth lies between.
+        Where the pace held requests back, it is the pace that is too high; elsewhere the recent
+        rate is. Between two refusals the server answered all that it is willing to, pauses
+        included, so that the rate of that time is never too high, and what was saved up makes
+        the other one too high: the truth lies between the two.
         """
         if since < self._resumed_at or not self.share.is_too_large():
             return False
@@ -188,24 +187,25 @@ class Pace:
             near = abs(self.rate - self._trouble_at) <= NEAR * self.rate
             self._hold = min(2 * self._hold, LONGEST_HOLD) if near else FIRST_HOLD
             self._trouble_at = self.rate
-            self._set(self.rate * (BELOW if since - self._resumed_at > SOON else WELL_BELOW))
+            share = math.sqrt(self._steady(now) / self.rate)
+            self._set(self.rate * min(max(share, WELL_BELOW), BELOW))
         else:
-            self._growth = UNSURE
+            recent = self._meter.rate(min(self._resumed_at, since - SHORTEST), since)
+            self._growth = SURE if recent >= ENOUGH else UNSURE
             self._hold = 0.0
-            self._set(max(BELOW * self._recent(since, now), WELL_BELOW * (self.rate or 0.0)))
+            recent = math.sqrt(recent * min(recent, self._steady(now)))
+            self._set(max(BELOW * recent, WELL_BELOW * (self.rate or 0.0)))
         self._hold_until = now + self._hold
         self._grown_at = now
         self._refused_at = now
         self.answers = 0
         return True
 
-    def _recent(self, since: float, now: float) -> float:
-        """The rate that met the refusal of a request that was sent at `since`."""
-        recent = self._meter.rate(min(self._resumed_at, since - SHORTEST), since)
+    def _steady(self, now: float) -> float:
+        """Answers a second since the last refusal, pauses included; no bound before that."""
         if self._refused_at is None:
-            return recent
-        steady = self.answers / max(now - self._refused_at, SHORTEST)
-        return math.sqrt(recent * steady) if recent > BURSTS * steady else recent
+            return math.inf
+        return self.answers / max(now - self._refused_at, SHORTEST)
 
     def resume(self, moment: float) -> None:
         """A pause lasts until then: what is sent after it is counted anew."""

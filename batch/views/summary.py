@@ -67,6 +67,9 @@ def numbers(summary: Summary) -> list[str]:
     if state.paused_s:
         facts.append(paused(state))
     facts += latencies(state)
+    if summary.hedged:
+        won = count(summary.hedges_won, "duplicate")
+        facts.append(f"hedged {count(summary.hedged, 'request')}, {won} answered first")
     unknown = f"unknown for {count(summary.unknown_usage, 'answer')}"
     if state.input_tokens or state.output_tokens:
         tokens = f"tokens {state.input_tokens:,} in, {state.output_tokens:,} out"

@@ -20,7 +20,7 @@ import aiohttp
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from server import RateLimit, Server  # noqa: E402
+from server import RateLimit, Server
 
 WARM = 10.0
 """Seconds until which a client may look for the pace."""
