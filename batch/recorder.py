@@ -79,7 +79,7 @@ class Recorder:
             paused_s=round(sum(lane.pauses.values()), 1) if lane else 0.0,
             input_tokens=tally.input_tokens if tally else 0,
             output_tokens=tally.output_tokens if tally else 0,
-            cost_usd=round(tally.cost, 6) if tally and self._settings.price else None,
+            cost_usd=round(tally.cost, 6) if tally and self._has_price() else None,
             rate_per_s=round(answered / elapsed, 3),
             latency_p50_s=tally.latencies.percentile(0.5) if tally else None,
             latency_p95_s=tally.latencies.percentile(0.95) if tally else None,
@@ -102,6 +102,11 @@ class Recorder:
             pauses={reason: round(seconds, 1) for reason, seconds in pauses.items()},
             limits=list(self._history.points),
         )
+
+    def _has_price(self) -> bool:
+        """Whether anything that answers has a price."""
+        other = self._settings.fallback
+        return bool(self._settings.price or (other and other.price))
 
     @property
     def model(self) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from .completers.fleet import Fleet
+from .completers.hedge import Hedge
 from .errors import Rejected
 from .estimate import TokenEstimate
 from .limits.lane import Lane
@@ -37,6 +39,17 @@ class Route:
         self.price = price
         self.reason_unsupported = reason_unsupported
         self._estimate = TokenEstimate()
+
+    @property
+    def hedge(self) -> Hedge | None:
+        """What sends duplicates, when something does."""
+        return self.completer if isinstance(self.completer, Hedge) else None
+
+    @property
+    def fleet(self) -> Fleet | None:
+        """The servers, when there are several."""
+        completer = self.hedge.completer if self.hedge else self.completer
+        return completer if isinstance(completer, Fleet) else None
 
     def __repr__(self) -> str:
         return f"Route({self.provider}{':' * bool(self.model)}{self.model}, {self.lane!r})"

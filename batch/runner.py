@@ -23,8 +23,8 @@ from .errors import (
 from .events import Event, FellBack, Observer, Retrying, Stopping
 from .feedback import Feedback
 from .keys import job_key
-from .limits.concurrency import Concurrency
 from .limits.waking import Waking
+from .limits.window import Window
 from .loader import Loader
 from .media.request import Loaded
 from .models import Failed, Job, Reply, Request, Result
@@ -89,9 +89,7 @@ class Runner:
         self._observer = observer
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
-        self._aside: set[asyncio.Task[None]] = set()
-        """Those that hold no place in the window, because they wait for the retry budget."""
-        self._window = Concurrency(rules.window)
+        self._window = Window(rules.window)
         self.loader = Loader(rules.load, rules.held_bytes)
         self._refusals = Refusals()
         waking = waking or Waking(clock)
@@ -113,7 +111,7 @@ class Runner:
         """Start the jobs, each when the window has room, until the last one or `stop`."""
         try:
             async for job in jobs:
-                await self._window.acquire()
+                await self._window.enter()
                 if self.stopping:
                     break
                 task = group.create_task(self._settle(job))
@@ -127,10 +125,7 @@ class Runner:
     def _leave(self, task: asyncio.Task[None]) -> None:
         """Free the place of a job that ended in any way."""
         self._tasks.discard(task)
-        if task in self._aside:
-            self._aside.discard(task)
-        else:
-            self._window.release()
+        self._window.leave(task)
 
     def stop(self, reason: str, error: RunError | None = None) -> None:
         """Start no new job and let those in flight finish; `error` decides the exit code."""
@@ -246,13 +241,8 @@ class Runner:
         budget = flight.route.lane.retries
         if any(request.images()):
             await budget.wait()
-            return
-        task = running_task()
-        self._aside.add(task)
-        self._window.release()
-        await budget.wait()
-        await self._window.acquire()
-        self._aside.discard(task)
+        else:
+            await self._window.stand_aside(running_task(), budget.wait())
 
     async def attempt(self, flight: Flight, request: Request) -> Reply:
         """One request through the lane."""

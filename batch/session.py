@@ -14,15 +14,12 @@ from typing import Any
 
 import msgspec
 
-from .completers.fleet import Fleet
-from .completers.hedge import Hedge
 from .errors import Locked, OutputError, RunError
 from .events import Observer, Planned, Repaired, Waiting
 from .limits.clock import Clock
 from .models import Failed, Failure, Job
 from .outcomes import now
 from .plan import BadEntry
-from .providers.connection import Connection
 from .recorder import TICK, Glance, Recorder
 from .results.archive import take_back
 from .results.failed import forget_failures
@@ -32,15 +29,11 @@ from .results.lock import Lock
 from .results.paths import Paths, check_output
 from .results.repair import clean_up, repair_tails, set_aside
 from .results.stream import Stream
-from .routes import Route
+from .routing import Way, make_provider, make_ways
 from .runner import Runner
 from .settings import (
     Settings,
     is_stream,
-    make_completer,
-    make_connections,
-    make_lane,
-    make_provider,
     run_rules,
 )
 from .sources.entries import Source
@@ -72,8 +65,6 @@ class Session:
         self._rules = run_rules(self._provider, settings)
         self._recorder = Recorder(settings, self._rules, clock)
         self._signal_code = 0
-        self._fleet: Fleet | None = None
-        self._hedge: Hedge | None = None
 
     @property
     def _runner(self) -> Runner | None:
@@ -105,7 +96,7 @@ class Session:
         """
         if self._paths is not None:
             check_output(self._paths.results)
-        connections = make_connections(self._provider, self._settings)
+        ways = make_ways(self._settings, self._provider)
         async with AsyncExitStack() as stack:
             try:
                 lock = await self._lock(stack)
@@ -117,7 +108,7 @@ class Session:
                     raise
                 return self._summary(0, skipped=True)
             await self._prepare(found)
-            await self._work(connections, sources)
+            await self._work(ways, sources)
             return self._sum_up(found, sources)
 
     async def _lock(self, stack: AsyncExitStack) -> Lock | None:
@@ -214,7 +205,7 @@ class Session:
             words = f"cannot repair the files of an earlier run in {paths.results.parent}"
             raise OutputError(f"{words}: {error.strerror}") from error
 
-    async def _work(self, connections: Sequence[Connection], sources: Sequence[Source]) -> None:
+    async def _work(self, ways: Sequence[Way], sources: Sequence[Source]) -> None:
         """Run the jobs to do; the journal closes last, whatever happens."""
         plan = self._recorder.plan
         if not any(plan.todo) and not plan.bad:
@@ -223,14 +214,8 @@ class Session:
         if self._paths is not None:
             each = self._settings.sync == "each"
             records = Journal(self._paths, self._stop_for, sync_each=each)
-        completer = make_completer(self._provider, connections, self._clock)
-        self._fleet = completer if isinstance(completer, Fleet) else None
-        lane = make_lane(self._settings, self._clock, asyncio.sleep)
-        self._hedge = Hedge(completer, lane) if self._settings.hedge else None
-        route = Route(
-            self._settings.provider, self._hedge or completer, lane, price=self._settings.price
-        )
-        runner = Runner(self._rules, [route], records, self._observer, self._clock)
+        routes = [way.open(self._clock, asyncio.sleep) for way in ways]
+        runner = Runner(self._rules, routes, records, self._observer, self._clock)
         self._recorder.runner = runner
         heart = asyncio.create_task(self._recorder.beat(self._glance))
         try:
@@ -241,7 +226,8 @@ class Session:
             heart.cancel()
             await asyncio.wait([heart])
             try:
-                await completer.close()
+                for route in routes:
+                    await route.completer.close()
             finally:
                 await self._close(records)
 
@@ -269,6 +255,9 @@ class Session:
         summary = self._summary(self._exit_code())
         self._recorder.write(summary.state)
         tally = self._runner.tally if self._runner else None
+        routes = self._runner.routes if self._runner else ()
+        fleets = [route.fleet for route in routes if route.fleet]
+        hedges = [route.hedge for route in routes if route.hedge]
         return msgspec.structs.replace(
             summary,
             orphans=found.plan.orphans,
@@ -276,9 +265,9 @@ class Session:
             changed_sources=changed,
             slowest=tuple(sorted(tally.slowest, reverse=True)) if tally else (),
             unknown_usage=tally.unknown_usage if tally else 0,
-            endpoints=self._fleet.endpoints if self._fleet else (),
-            hedged=self._hedge.sent if self._hedge else 0,
-            hedges_won=self._hedge.won if self._hedge else 0,
+            endpoints=tuple(each for fleet in fleets for each in fleet.endpoints),
+            hedged=sum(hedge.sent for hedge in hedges),
+            hedges_won=sum(hedge.won for hedge in hedges),
         )
 
     def _summary(self, exit_code: int, *, skipped: bool = False) -> Summary:
@@ -295,8 +284,8 @@ class Session:
             return runner.stopping
         if not self._recorder.state().left:
             return ""
-        if runner is not None and runner.stopping:
-            return runner.stopping
+        if runner is not None and (runner.stopping or runner.given_up):
+            return runner.stopping or f"{runner.given_up}; the fallback cannot do what is left"
         return "the source changed during the run" if limit is None else f"--limit {limit}"
 
     def _exit_code(self) -> int:
@@ -307,6 +296,8 @@ class Session:
         state = self._recorder.state()
         if self._signal_code and state.left:
             return self._signal_code
+        if runner is not None and runner.given_up and state.left:
+            return runner.given_up.exit_code
         if self._settings.limit is not None and state.left:
             return 1 if runner is not None and runner.tally.failed else 0
         return 1 if state.failed or state.left else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import stat
@@ -9,22 +10,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from .completers.fleet import Fleet
-from .credentials import check_address, check_proxy, find_key, is_local, key_variable
-from .errors import Halt, UsageError
-from .limits.clock import Clock, Sleep
-from .limits.lane import Lane
+from .errors import UsageError
 from .media.load import ImageRules
 from .media.request import LoadRules
 from .models import Price
 from .outcomes import RunRules
 from .plan import PlanRules, RetryFailed
 from .providers.base import AsyncGeneratorProvider
-from .providers.connection import Completer, Connection
 from .providers.registry import find_provider
 from .results.paths import Paths, default_results
 from .retry import RetryPolicy
@@ -38,6 +33,16 @@ FOLDER_PROMPT = "Describe this image."
 """Asked of a folder's images when nothing else is said and the provider costs nothing."""
 
 NOT_YET_READ = frozenset({".csv", ".tsv", ".parquet", ".toml", ".yaml", ".yml", ".xlsx"})
+
+
+class Fallback(Struct, frozen=True):
+    """Who does the jobs once the provider that was named cannot be used any more."""
+
+    provider: str
+    model: str = ""
+    base_urls: tuple[str, ...] = ()
+    key_file: str | None = None
+    price: Price | None = None
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -57,11 +62,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     concurrency: int = 8
     rpm: float | None = None
+    tpm: float | None = None
     hedge: bool = False
     """Whether a request that takes long has one duplicate sent."""
     timeout: float = 120.0
     retries: int = 4
+    job_timeout: float = math.inf
     max_outage: float = 7200.0
+    fallback: Fallback | None = None
     limit: int | None = None
     retry_failed: RetryFailed = "transient"
     fresh: bool = False
@@ -170,70 +178,6 @@ def folder_prompt(settings: Settings) -> dict[str, Any]:
     return {**settings.ambient, "prompt": FOLDER_PROMPT}
 
 
-def make_provider(settings: Settings) -> AsyncGeneratorProvider:
-    """The provider named by the settings; raises `UsageError`."""
-    return find_provider(settings.provider)()
-
-
-def make_connections(
-    provider: AsyncGeneratorProvider, settings: Settings
-) -> tuple[Connection, ...]:
-    """How to reach each server of the provider; one unless several addresses are given.
-
-    Raises `UsageError` for a bad or doubled address or a bad key file, `Halt` when a key is
-    needed and missing.
-    """
-    if provider.in_process:
-        return (Connection(timeout=settings.timeout, concurrency=settings.concurrency),)
-    key = find_key(settings.provider, settings.key_file, os.environ)
-    base_urls = settings.base_urls or tuple(filter(None, [provider.default_base_url]))
-    if not base_urls:
-        raise UsageError(f"{settings.provider} has no server of its own: give --base-url URL")
-    for base_url in base_urls:
-        check_address(base_url, has_key=bool(key))
-    refuse_doubled(provider, base_urls)
-    if provider.needs_auth and not key and not settings.base_urls:
-        variable = key_variable(settings.provider)
-        raise Halt(f"{settings.provider} needs a key: give --key-file FILE or set {variable}")
-    for base_url in base_urls:
-        check_proxy(settings.proxy, base_url, has_key=bool(key))
-    return tuple(
-        Connection(
-            base_url=base_url,
-            key=key,
-            timeout=settings.timeout,
-            # All of them, because the others may be away.
-            concurrency=settings.concurrency,
-            max_response_bytes=settings.max_response_bytes,
-            # What goes to this machine has no business in a proxy that the environment names.
-            proxy="" if settings.proxy is None and is_local(base_url) else settings.proxy,
-        )
-        for base_url in base_urls
-    )
-
-
-def refuse_doubled(provider: AsyncGeneratorProvider, base_urls: Sequence[str]) -> None:
-    """Raise `UsageError` for two addresses that lead to one place.
-
-    Its server would get twice the share of the others.
-    """
-    seen = set()
-    for base_url in base_urls:
-        parts = urlsplit(provider.address(base_url))
-        place = parts._replace(netloc=parts.netloc.lower())
-        if place in seen:
-            raise UsageError(f"--base-url {base_url} is given twice: name each server once")
-        seen.add(place)
-
-
-def make_completer(
-    provider: AsyncGeneratorProvider, connections: Sequence[Connection], clock: Clock
-) -> Completer:
-    """What answers over the connections: a client, or a fleet of them."""
-    clients = {each.base_url: provider.connect(each) for each in connections}
-    return Fleet(clients, clock) if len(clients) > 1 else clients[connections[0].base_url]
-
-
 def plan_rules(
     provider: AsyncGeneratorProvider, settings: Settings, *, ids_only: bool
 ) -> PlanRules:
@@ -259,18 +203,15 @@ def run_rules(provider: AsyncGeneratorProvider, settings: Settings) -> RunRules:
         provider=settings.provider,
         model_of=provider.get_model,
         load=load,
-        retry=RetryPolicy(retries=settings.retries, patience=patience),
+        retry=RetryPolicy(
+            retries=settings.retries, patience=patience, job_timeout=settings.job_timeout
+        ),
         max_outage=settings.max_outage,
         window=max(8, settings.concurrency * 3),
         held_bytes=settings.max_held_bytes,
         in_process=provider.in_process,
         failed_folder="" if settings.streams else os.path.realpath(settings.paths().failed.parent),
     )
-
-
-def make_lane(settings: Settings, clock: Clock, sleep: Sleep) -> Lane:
-    """The lane that all jobs of the run share."""
-    return Lane(settings.concurrency, settings.rpm, clock, sleep)
 
 
 def new_run_id() -> str:

@@ -47,15 +47,19 @@ class Pages:
 
 
 class Timed(FakeClient):
-    """The fake provider, which also remembers when it was asked and may be away for a while."""
+    """The fake provider, which also remembers when it was asked and may be away for a while.
 
-    def __init__(self, away=(0.0, 0.0), error=None):
+    Then every request ends in `error`, which takes so many seconds.
+    """
+
+    def __init__(self, away=(0.0, 0.0), error=None, takes=0.0):
         super().__init__(keep=True)
         self.times = []
         self.busy = 0
         self.peak = 0
         self._away = away
         self._error = error or Retryable("nobody is there", "connection")
+        self._takes = takes
 
     async def complete(self, request):
         self.times.append(now())
@@ -69,6 +73,8 @@ class Timed(FakeClient):
     async def reply(self, request):
         since, until = self._away
         if since <= now() < until:
+            if self._takes:
+                await asyncio.sleep(self._takes)
             raise self._error
         return await super().complete(request)
 
@@ -113,6 +119,10 @@ class Night:
     async def run(self, todo):
         await self.runner.run(self.source(todo))
         return self
+
+    def told(self, kind):
+        """The events of a kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
 
     @property
     def answers(self):

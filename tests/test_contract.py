@@ -232,3 +232,13 @@ async def test_a_generator_that_is_dropped_leaves_nothing_open(kind):
 def test_the_last_rule_of_every_provider_holds_for_everything(kind):
     told = kind().classify(499, {}, b"")
     assert isinstance(told, JobError)
+
+
+@over_all
+async def test_every_provider_goes_on_after_its_connections_were_dropped(kind):
+    with Server() as server:
+        async with connected(kind, server.url) as client:
+            await client.drop()
+            before = await client.complete(question(TEXT))
+            await client.drop()
+            assert await client.complete(question(TEXT)) == before

@@ -45,7 +45,10 @@ FLOORS = (
             "runner",
         ),
     ),
-    ("where it runs", ("settings", "survey", "summary", "recorder", "session", "engines")),
+    (
+        "where it runs",
+        ("settings", "routing", "survey", "summary", "recorder", "session", "engines"),
+    ),
     ("faces", ("views", "cli", "__main__")),
 )
 LEVEL = {room: level for level, (_, rooms) in enumerate(FLOORS) for room in rooms}

@@ -1,6 +1,7 @@
 """A duplicate of what takes too long: when it is sent, which answer counts, what it may cost."""
 
 import asyncio
+import random
 
 import pytest
 from clock import in_virtual_time, now, turns
@@ -317,6 +318,37 @@ async def test_duplicates_are_at_most_five_of_a_hundred_requests():
     night.server.usual = 3.0
     await asyncio.gather(*(night.ask() for _ in range(400)))
     assert 0 < night.hedge.sent <= SHARE * night.hedge.requests + SPARE
+
+
+@pytest.mark.parametrize("seed", range(10))
+@in_virtual_time
+async def test_whatever_comes_every_place_is_given_back(seed):
+    """Slow answers, errors, pauses and callers that are cancelled at random moments."""
+    dice = random.Random(seed)
+    night = Rehearsal(rpm=dice.choice([None, 600]))
+    night.server.acts = [
+        (dice.choice([0.1, 0.3, 0.3, 2.0, 30.0]), trouble() if dice.random() < 0.05 else None)
+        for _ in range(900)
+    ]
+
+    async def attempt():
+        await night.lane.acquire()
+        try:
+            await night.hedge.complete(ASKED)
+        except Retryable:
+            night.lane.limited(dice.choice([None, 2.0]))
+        finally:
+            night.lane.release()
+
+    tasks = [asyncio.create_task(attempt()) for _ in range(500)]
+    for _ in range(40):
+        await asyncio.sleep(dice.uniform(0.0, 2.0))
+        dice.choice(tasks).cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await turns()
+    assert (night.lane.concurrency.held, night.server.busy) == (0, 0)
+    assert night.hedge.sent <= SHARE * night.hedge.requests + SPARE
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @in_virtual_time

@@ -13,7 +13,7 @@ from batch.sources.parse import LineParser
 def failed_line(root, folder, **fields):
     job = LineParser(str(root), {}, {}).parse(json.dumps({"prompt": "x", **fields}).encode())
     rules = RunRules("run", "fake", lambda model: model, failed_folder=str(folder))
-    return failed_of(rules, Flight(job), "key", Rejected("no", "rejected")).line()
+    return failed_of(rules, Flight(job, None), "key", Rejected("no", "rejected")).line()
 
 
 def test_a_failed_line_names_its_image_from_where_it_stands(tmp_path):

@@ -117,8 +117,3 @@ async def test_tokens_a_minute_are_kept_as_replies_count_them():
     times = night.client.times
     assert len(night.answers) == 100
     assert times[-1] - times[20] == pytest.approx(79 * 6, rel=0.03)
-
-
-@in_virtual_time
-async def test_a_price_is_that_of_the_way_that_was_taken():
-    assert route(price="cheap").price == "cheap"

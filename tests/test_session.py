@@ -20,7 +20,7 @@ from batch.settings import Settings
 STATE_KEYS = (
     "run_id version source provider model state reason exit_code pid host started_at updated_at "
     "jobs done_before answered failed left retries paused_s input_tokens output_tokens cost_usd "
-    "rate_per_s latency_p50_s latency_p95_s in_flight oldest_in_flight failures"
+    "rate_per_s latency_p50_s latency_p95_s in_flight oldest_in_flight failures lane"
 ).split()
 
 

@@ -5,7 +5,7 @@ import threading
 
 import msgspec
 
-from batch.results.state import OldestInFlight, RunState, read_state, write_state
+from batch.results.state import LaneState, OldestInFlight, RunState, read_state, write_state
 
 NUMBERS = {int: 3, float: 1.5, str: "x"}
 
@@ -19,6 +19,7 @@ def state(**changed):
         "latency_p95_s": 0.5,
         "oldest_in_flight": OldestInFlight("a", 1.0),
         "failures": {"timeout": 2},
+        "lane": LaneState(8, None, {"rate limit": 1.5}, [(0.0, 1), (2.5, 8)]),
     }
     for field in msgspec.structs.fields(RunState):
         given.setdefault(field.name, NUMBERS.get(field.type, "x"))
@@ -42,7 +43,7 @@ def test_the_keys_are_those_that_were_promised_in_their_order(tmp_path):
             "run_id version source provider model state reason exit_code pid host started_at "
             "updated_at jobs done_before answered failed left retries paused_s input_tokens "
             "output_tokens cost_usd rate_per_s latency_p50_s latency_p95_s in_flight "
-            "oldest_in_flight failures"
+            "oldest_in_flight failures lane"
         ).split()
     )
 

@@ -130,6 +130,13 @@ def test_retries_pauses_latencies_tokens_and_cost_are_told_when_there_are_any():
     assert lines(retries=2)[1] == "2 retries"
 
 
+def test_what_was_sent_twice_is_told():
+    told = lines(facts={"hedged": 12, "hedges_won": 9})
+    assert told[1] == "hedged 12 requests, 9 duplicates answered first"
+    told = lines(facts={"hedged": 1, "hedges_won": 1})
+    assert told[1] == "hedged 1 request, 1 duplicate answered first"
+
+
 def test_what_the_provider_did_not_count_is_told_as_unknown():
     told = lines(input_tokens=10, output_tokens=5, cost_usd=0.5, facts={"unknown_usage": 3})
     assert told[1] == (

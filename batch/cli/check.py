@@ -10,7 +10,8 @@ import click
 
 from ..errors import Halt, UsageError
 from ..results.paths import check_output
-from ..settings import Settings, is_stream, make_connections, make_provider
+from ..routing import make_provider, make_ways
+from ..settings import Settings, is_stream
 from ..survey import Survey, open_sources, refuse_bad_lines, survey
 from ..views.progress import unfilled_words
 from ..views.text import codes, count
@@ -48,7 +49,7 @@ def missing_key(settings: Settings) -> str:
     Raises `UsageError` for an address or a key file that no run would take.
     """
     try:
-        make_connections(make_provider(settings), settings)
+        make_ways(settings, make_provider(settings))
     except Halt as error:
         return str(error)
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..media.load import ImageRules
 from ..models import Price
 from ..providers.registry import find_provider
-from ..settings import Settings, is_stream
+from ..settings import Fallback, Settings, is_stream
 
 DECIDING = ("prompt", "system", "model")
 PLAIN = frozenset(Settings.__struct_fields__)
@@ -43,7 +43,8 @@ def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
         if value is not None:
             typed = ctx.get_parameter_source(asked) is ParameterSource.COMMANDLINE
             (flags if typed else ambient)[name] = value
-    known = ctx.meta.get("overnight.providers", {}).get(values["provider"], {})
+    tables = ctx.meta.get("overnight.providers", {})
+    known = tables.get(values["provider"], {})
     for name in ("base_url", "key_file"):
         if not values[name] and name in known:
             values[name] = known[name]
@@ -55,6 +56,7 @@ def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
         max_side=values["max_side"],
         original_bytes=values["original_bytes"],
     )
+    values["fallback"] = fallback_of(values["fallback"], tables)
     plain = {name: value for name, value in values.items() if name in PLAIN and value is not None}
     program = ctx.find_root().info_name or "overnight"
     return Settings(
@@ -65,6 +67,22 @@ def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
         price=price_of(known.get("price")),
         program=program,
         command=f"{program} {command_to_go_on(ctx.meta.get('overnight.typed', ()))}",
+    )
+
+
+def fallback_of(given: str | None, tables: Mapping[str, Any]) -> Fallback | None:
+    """The fallback that `PROVIDER:MODEL` names, with what the configuration knows of it."""
+    if given is None:
+        return None
+    provider, _, model = given.partition(":")
+    find_provider(provider)
+    known = tables.get(provider, {})
+    return Fallback(
+        provider,
+        model,
+        tuple(known.get("base_url", ())),
+        known.get("key_file"),
+        price_of(known.get("price")),
     )
 
 

@@ -15,7 +15,8 @@ from ..errors import UsageError
 from ..results.lock import lock_facts
 from ..results.paths import Paths
 from ..results.state import RunState, read_state
-from ..settings import FOLDER_PROMPT, Settings, is_stream, make_provider
+from ..routing import make_provider
+from ..settings import FOLDER_PROMPT, Settings, is_stream
 from ..survey import Survey, open_sources, survey
 from .given import settings_of
 

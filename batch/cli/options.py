@@ -68,6 +68,11 @@ WHO = (
         help="The server, without the wire's own path; several times for a fleet of equal servers.",
     ),
     option("--key-file", metavar="FILE", help="File that holds the key; only you may read it."),
+    option(
+        "--fallback",
+        metavar="PROVIDER:MODEL",
+        help="Who does what is left once the provider cannot be used any more.",
+    ),
     option("--proxy", metavar="URL", help="Proxy, instead of what HTTPS_PROXY names."),
 )
 
@@ -106,11 +111,23 @@ PACE = (
         help="Requests a minute, at the most.",
     ),
     option(
+        "--tpm",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="N",
+        help="Tokens a minute, at the most: estimated, then corrected by what replies report.",
+    ),
+    option(
         "--timeout",
         type=BOUND,
         default="120s",
         metavar="TIME",
         help="How long one attempt may take (90, 90s, 5m, 2h).",
+    ),
+    option(
+        "--job-timeout",
+        type=BOUND,
+        metavar="TIME",
+        help="No attempt of a job begins after so much time of attempts and waits [none].",
     ),
     flag(
         "--hedge",

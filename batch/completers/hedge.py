@@ -48,7 +48,7 @@ class Hedge:
         self.requests = 0
         self.sent = 0
         self.won = 0
-        self._completer = completer
+        self.completer = completer
         self._lane = lane
         self._estimate = TokenEstimate()
         self._latencies = Latencies()
@@ -66,7 +66,7 @@ class Hedge:
         """
         self.requests += 1
         began = now()
-        first = asyncio.create_task(self._completer.complete(request))
+        first = asyncio.create_task(self.completer.complete(request))
         tasks = [first]
         try:
             if await self._takes_long(first, began) and await self._place(first, request):
@@ -84,11 +84,11 @@ class Hedge:
 
     async def drop(self) -> None:
         """Close every connection, also those in use."""
-        await self._completer.drop()
+        await self.completer.drop()
 
     async def close(self) -> None:
         """Free what the completer holds."""
-        await self._completer.close()
+        await self.completer.close()
 
     async def _takes_long(self, first: asyncio.Task[Reply], began: float) -> bool:
         """Wait until the request ends, or takes so long that it is worth a duplicate."""
@@ -119,7 +119,7 @@ class Hedge:
     def _duplicate(self, request: Request) -> asyncio.Task[Reply]:
         """Send the request once more, at the place that was taken for it."""
         self.sent += 1
-        task = asyncio.create_task(self._completer.complete(request))
+        task = asyncio.create_task(self.completer.complete(request))
         task.add_done_callback(lambda _: self._lane.release())
         return task
 

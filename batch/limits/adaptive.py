@@ -44,9 +44,11 @@ class Adaptive:
         return f"Adaptive({self._places.limit} of {self._ceiling}, trouble at {self._trouble_at})"
 
     def grow(self, flying: int, ahead: int = 0) -> None:
-        """An answer came: allow more, if `flying` requests were all that may be in flight.
+        """An answer came: allow more, if the limit is what keeps others from being sent.
 
-        `ahead` is how many were in flight when its request was sent.
+        `flying` requests are in flight, `ahead` were so when this one was sent. While the limit
+        grows fast it may be up to twice of what is used, because several answers can come before
+        the next requests go out.
         """
         places = self._places
         self._note(ahead)
@@ -54,10 +56,11 @@ class Adaptive:
             places.limit, self._before_look = self._before_look, 0
             return
         limit = places.limit
-        if limit >= self._ceiling or flying < limit:
+        used = max(flying, ahead)
+        if limit >= self._ceiling or limit >= 2 * used:
             return
         if limit + 1 >= self._trouble_at:
-            if self._clock() < self._hold_until:
+            if used < limit or self._clock() < self._hold_until:
                 return
             self._answers += 1
             if self._answers < limit:
@@ -90,8 +93,7 @@ class Adaptive:
 
     def _note(self, ahead: int) -> None:
         """Remember for a while that a request was accepted that made it `ahead` in flight."""
-        if ahead > self._accepted[1]:
-            self._accepted[1] = ahead
+        self._accepted[1] = max(self._accepted[1], ahead)
         now = self._clock()
         if now >= self._forget_at:
             self._forget_at = now + LATELY

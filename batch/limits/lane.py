@@ -179,7 +179,16 @@ class Lane:
             self._denied_at = None
         self.answered()
         self.pace.answered()
-        self._adaptive.grow(self.flying, ahead)
+        self._adaptive.grow(self._in_use(), ahead)
+
+    def _in_use(self) -> int:
+        """Requests in flight, or all places while those in line wait for nothing else.
+
+        Answers that come in one instant free many places, which are taken one after the other.
+        """
+        rated = self._rate or self.tokens or self.pace.rate
+        waits = rated or self._wait() > 0 or self._pause_left() > 0
+        return self.flying if waits or not self._turns.held else self.concurrency.limit
 
     def limited(self, wait: float | None, since: float = math.inf, ahead: int = 0) -> float:
         """The server asked for patience: pause for `wait` seconds or a growing time of our own.
