@@ -38,6 +38,8 @@ class Route:
         self.model = model
         self.price = price
         self.reason_unsupported = reason_unsupported
+        self.sent = 0
+        """Requests that went out and have not come back."""
         self._estimate = TokenEstimate()
 
     @property

@@ -272,16 +272,18 @@ class Runner:
 
     def _begin(self, flight: Flight) -> None:
         """An attempt goes out."""
+        flight.route.sent += 1
+        flight.ahead = flight.route.sent
         self._go_on()
         if not flight.attempts:
             flight.route.lane.retries.earn()
         flight.attempts += 1
         flight.since = self._clock()
-        flight.ahead = flight.route.lane.flying
         self.in_flight[running_task()] = flight
 
     def _end(self, flight: Flight) -> None:
         """An attempt came to its end; an answer is in flight until it is saved."""
+        flight.route.sent -= 1
         if not flight.answered:
             self.in_flight.pop(running_task(), None)
         flight.latency = self._clock() - flight.since

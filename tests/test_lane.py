@@ -1,222 +1,475 @@
-"""What shares one quota."""
+"""What shares one quota: who goes out when."""
 
 import asyncio
 import itertools
 
 import pytest
-from clock import in_virtual_time, now
+from clock import VirtualLoop, in_virtual_time, now, turns
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from lanes import answers, empty, fill, full, lane, out_of_pause, warm
 from queues import cancelled, entered, names
 
-from batch.limits.breaker import TROUBLES
-from batch.limits.lane import LONGEST_PAUSE, Lane
+from batch.limits.lane import Lane
 
 
-def lane(ceiling=8, rpm=None):
-    return Lane(ceiling, rpm, asyncio.get_running_loop().time, asyncio.sleep)
+def times(log):
+    return [at for _, at in log]
 
 
-def warm(ceiling=8, rpm=None):
-    """A lane that has grown to its ceiling."""
-    grown = lane(ceiling, rpm)
-    while grown.concurrency.limit < ceiling:
-        grown.succeeded()
-    return grown
+# How many
 
 
 @in_virtual_time
-async def test_a_lane_begins_with_one_request_and_doubles_a_round_trip():
+async def test_a_lane_begins_with_one_request():
+    road = lane()
+    assert repr(road) == "Lane(Gate(limit=1, held=0, waiting=0), Pace(free), paused=0)"
+    assert fill(road) == 1
+
+
+@in_virtual_time
+async def test_while_the_limit_holds_back_it_doubles_a_round_trip_up_to_the_ceiling():
     road, seen = lane(ceiling=20), []
-    assert repr(road) == ("Lane(Concurrency(limit=1, held=0, waiting=0), ceiling=20, paused=0)")
+    fill(road)
     for _ in range(6):
-        seen.append(road.concurrency.limit)
-        for _ in range(road.concurrency.limit):
-            road.succeeded()
+        seen.append(road.flying)
+        answers(road, road.flying)
     assert seen == [1, 2, 4, 8, 16, 20]
 
 
 @in_virtual_time
-async def test_a_rate_limit_halves_the_lane_once_however_many_requests_it_meets():
-    road = warm(8)
+async def test_answers_that_come_in_one_instant_let_it_grow_fast_too():
+    """Their places are taken only after the last of them."""
+    road, log = lane(ceiling=20), []
+    tasks = await entered(road, range(200), log)
     for _ in range(8):
-        road.limited(10.0)
-    assert road.concurrency.limit == 4
-    await asyncio.sleep(20)
-    road.limited(10.0)
-    assert road.concurrency.limit == 2
-
-
-@in_virtual_time
-async def test_after_a_rate_limit_the_lane_grows_by_one_a_round_trip():
-    road, seen = warm(8), []
-    road.limited(1.0)
-    for _ in range(6):
-        seen.append(road.concurrency.limit)
-        for _ in range(road.concurrency.limit):
-            road.succeeded()
-    assert seen == [4, 5, 6, 7, 8, 8]
-
-
-@in_virtual_time
-async def test_a_lane_is_never_narrower_than_one_request():
-    road = lane()
-    for _ in range(5):
-        road.limited(1.0)
-        await asyncio.sleep(10)
-    assert road.concurrency.limit == 1
-
-
-@in_virtual_time
-async def test_without_a_word_from_the_server_pauses_double_to_a_minute_and_never_overflow():
-    road, pauses = lane(), []
-    for _ in range(1200):
-        pauses.append(road.limited(None))
-        await asyncio.sleep(100)
-    for pause, least in zip(pauses, [0.5, 1, 2, 4, 8, 16, 32, 60, 60], strict=False):
-        assert least < pause <= least + 1 + least / 10
-    assert all(LONGEST_PAUSE < pause <= LONGEST_PAUSE + 7 for pause in pauses[7:])
-    road.succeeded()
-    assert road.limited(None) <= 1.55
-
-
-@in_virtual_time
-async def test_a_pause_is_kept_by_every_worker_and_the_return_is_staggered():
-    road, log = warm(8), []
-    resume_at = now() + road.limited(30.0)
-    road.concurrency.limit = 8
-    tasks = await entered(road, range(8), log)
-    assert "held=0" in repr(road)
-    assert f"paused={resume_at:g}" in repr(road)
-    await asyncio.gather(*tasks)
-    times = [at for _, at in log]
-    assert all(resume_at <= at <= resume_at + 1.0 for at in times)
-    assert len(set(times)) == 8
-    assert resume_at > 30.0
-
-
-@in_virtual_time
-async def test_a_pause_that_begins_while_workers_wait_for_a_place_holds_for_them_too():
-    road, log = lane(), []
-    await entered(road, "abc", log)
-    road.concurrency.limit = 4
-    resume_at = now() + road.limited(60.0)
-    road.release()
-    await asyncio.sleep(59)
-    assert names(log) == ["a"]
-    assert "held=0" in repr(road)
-    await asyncio.sleep(70)
-    assert names(log)[0] == "a"
-    assert all(at >= resume_at for _, at in log[1:])
-
-
-@in_virtual_time
-async def test_a_pause_that_begins_while_workers_wait_for_their_moment_holds_for_them_too():
-    road, log = warm(4, rpm=6), []
-    tasks = await entered(road, "abcd", log)
-    assert log == [("a", 0)]
-    resume_at = now() + road.limited(60.0)
-    await asyncio.sleep(59)
-    assert names(log) == ["a"]
-    road.concurrency.limit = 4
-    await asyncio.gather(*tasks)
-    times = [at for _, at in log[1:]]
-    assert min(times) >= resume_at
-    assert all(b - a >= 10 - 1e-9 for a, b in itertools.pairwise(times))
-
-
-@in_virtual_time
-async def test_a_short_pause_does_not_end_a_longer_one():
-    road = lane()
-    first = road.limited(100.0)
-    assert first > 100
-    assert road.limited(1.0) == 0.0
-    assert 200 < first + road.limited(200.0) <= 221
-
-
-@pytest.mark.parametrize("seconds", [0.0, 5.0, 11.0])
-@in_virtual_time
-async def test_cancelled_at_any_wait_a_worker_keeps_no_place(seconds):
-    """At a pause, at a place, at the rate's moment."""
-    road, log = warm(2, rpm=6), []
-    road.limited(1.0)
-    road.concurrency.limit = 2
-    tasks = await entered(road, range(6), log)
-    await asyncio.sleep(seconds)
+        for _ in range(road.flying):
+            road.succeeded(now(), road.concurrency.held)
+            road.release()
+        await turns(100)
+    assert road.flying == 20
     for task in tasks:
         await cancelled(task)
-    for _ in log:
+
+
+@pytest.mark.parametrize("flying", [1, 3])
+@in_virtual_time
+async def test_it_does_not_grow_while_there_is_less_to_do(flying):
+    road = warm(6)
+    for _ in range(flying):
+        road.try_acquire()
+    for _ in range(50):
+        road.succeeded(now(), flying)
+    assert road.concurrency.limit == 6
+
+
+@pytest.mark.parametrize("limits", [{"rpm": 60}, {"tpm": 60}])
+@in_virtual_time
+async def test_it_does_not_grow_while_a_rate_is_what_holds_back(limits):
+    """Although somebody waits."""
+    road, log = lane(20, **limits), []
+    road.concurrency.limit = 5
+    for _ in range(2):
+        await road.acquire(2.0)
+    tasks = await entered(road, "ab", log)
+    for _ in range(20):
+        road.succeeded(now(), 2)
+    assert (log, road.concurrency.limit) == ([], 5)
+    for task in tasks:
+        await cancelled(task)
+
+
+# In which order
+
+
+async def pass_by(road, log, count):
+    """Let whoever is in flight come to its end, one every second, until so many went out."""
+    while len(log) < count:
+        await asyncio.sleep(1)
+        if road.flying:
+            road.release()
+
+
+@in_virtual_time
+async def test_on_a_free_lane_places_are_given_first_come_first_served():
+    road, log = lane(), []
+    await entered(road, "abcde", log)
+    await pass_by(road, log, 5)
+    assert names(log) == list("abcde")
+
+
+@in_virtual_time
+async def test_moments_are_given_first_come_first_served():
+    road, log = warm(8, rpm=60), []
+    await asyncio.gather(*await entered(road, "abcde", log))
+    assert log == [("a", 0), ("b", 1), ("c", 2), ("d", 3), ("e", 4)]
+
+
+@in_virtual_time
+async def test_who_comes_in_a_pause_does_not_overtake_those_that_waited_for_a_place_before_it():
+    road, log = lane(), []
+    await entered(road, "abcd", log)
+    road.limited(10.0)
+    await entered(road, "ef", log)
+    road.release()
+    await entered(road, "g", log)
+    await pass_by(road, log, 7)
+    assert names(log) == list("abcdefg")
+
+
+@in_virtual_time
+async def test_who_comes_when_the_pause_is_long_over_does_not_overtake_those_that_waited_in_it():
+    road, log = lane(), []
+    road.allowed(10.0, 0.0)
+    await entered(road, "abcd", log)
+    await asyncio.sleep(60)
+    assert names(log) == ["a"]
+    await entered(road, "ef", log)
+    await pass_by(road, log, 6)
+    assert names(log) == list("abcdef")
+
+
+@in_virtual_time
+async def test_who_comes_in_the_turn_in_which_a_place_is_freed_does_not_overtake():
+    road, log = lane(), []
+    await entered(road, "ab", log)
+    road.release()
+    assert not road.try_acquire()
+    await entered(road, "c", log)
+    assert names(log) == ["a", "b"]
+    road.release()
+    await turns()
+    assert names(log) == list("abc")
+
+
+@in_virtual_time
+async def test_nobody_waits_behind_a_lane_on_which_there_is_room():
+    road, log = warm(8), []
+    tasks = await entered(road, range(12), log)
+    await turns(20)
+    assert log == [(n, 0) for n in range(8)]
+    await asyncio.sleep(5)
+    for _ in range(3):
         road.release()
-    assert repr(road.concurrency) == "Concurrency(limit=2, held=0, waiting=0)"
+    await turns(20)
+    assert log[8:] == [(8, 5), (9, 5), (10, 5)]
+    await cancelled(tasks[11])
 
 
 @in_virtual_time
-async def test_fewer_than_eight_errors_in_a_row_pause_nothing():
-    road = warm(8)
-    for _ in range(TROUBLES - 1):
-        assert road.troubled() == 0.0
-    assert repr(road) == "Lane(Concurrency(limit=8, held=0, waiting=0), ceiling=8, paused=0)"
+async def test_nobody_waits_behind_a_lane_whose_pause_is_over():
+    road, log = warm(8), []
+    road.allowed(10.0, 0.0)
+    await out_of_pause(road)
+    began = now()
+    await asyncio.gather(*await entered(road, range(8), log))
+    assert times(log) == [began] * 8
 
 
 @in_virtual_time
-async def test_an_open_breaker_narrows_the_lane_to_one_look_at_a_time():
+async def test_places_are_given_back_and_requests_in_flight_are_counted():
+    road = warm(4)
+    for _ in range(3):
+        await road.acquire()
+    assert (road.flying, road.concurrency.held) == (3, 3)
+    road.release()
+    assert (road.flying, road.concurrency.held) == (2, 2)
+
+
+# Rates
+
+
+@in_virtual_time
+async def test_requests_a_minute_are_spaced_evenly():
+    road, log = warm(8, rpm=30), []
+    await asyncio.gather(*await entered(road, "abcd", log))
+    assert times(log) == [0, 2, 4, 6]
+
+
+@in_virtual_time
+async def test_tokens_a_minute_are_kept_and_a_large_request_is_not_overtaken():
+    """60,000 a minute are 1,000 a second."""
+    road, log = warm(8, tpm=60_000), []
+
+    async def send(tokens):
+        await road.acquire(tokens)
+        log.append((tokens, now()))
+
+    await asyncio.gather(*(send(tokens) for tokens in (6000, 50_000, 10, 2000, 20)))
+    assert names(log) == [6000, 50_000, 10, 2000, 20]
+    assert times(log) == pytest.approx([0, 5, 55, 55.01, 57.01])
+
+
+@pytest.mark.parametrize(("tokens", "spacing"), [(10, 1.0), (3000, 3.0)])
+@in_virtual_time
+async def test_requests_and_tokens_a_minute_hold_together(tokens, spacing):
+    road, sent = warm(8, rpm=60, tpm=60_000), []
+    for _ in range(6):
+        await road.acquire(tokens)
+        sent.append(now())
+    gaps = [b - a for a, b in itertools.pairwise(sent)]
+    assert gaps[1:] == pytest.approx([spacing] * 4)
+
+
+@in_virtual_time
+async def test_nobody_keeps_a_place_while_it_waits_for_its_moment():
+    road, log = warm(8, rpm=6), []
+    tasks = await entered(road, "abcd", log)
+    assert repr(road.concurrency) == "Gate(limit=8, held=1, waiting=3)"
+    assert road.flying == 1
+    for task in tasks[1:]:
+        await cancelled(task)
+    assert repr(road.concurrency) == "Gate(limit=8, held=1, waiting=0)"
+
+
+@in_virtual_time
+async def test_a_moment_that_comes_earlier_than_was_thought_is_not_slept_through():
+    """A minute of tokens was thought, and a tenth of it used."""
+    road = warm(8, tpm=60_000)
+    await road.acquire(61_000)
+    waiting = asyncio.create_task(road.acquire(10))
+    await asyncio.sleep(2)
+    road.tokens.correct(-54_000)
+    road.release()
+    await waiting
+    assert now() == pytest.approx(6)
+
+
+@in_virtual_time
+async def test_a_moment_that_comes_later_than_was_thought_is_waited_for():
+    road = warm(8, tpm=60_000)
+    await road.acquire(6000)
+    waiting = asyncio.create_task(road.acquire(10))
+    await asyncio.sleep(2)
+    road.tokens.correct(10_000)
+    await waiting
+    assert now() == pytest.approx(15)
+
+
+# At once or not at all
+
+
+@in_virtual_time
+async def test_at_once_means_that_there_is_a_place():
+    road = warm(2)
+    assert [road.try_acquire() for _ in range(3)] == [True, True, False]
+    road.release()
+    assert road.try_acquire()
+    assert (road.flying, road.concurrency.held) == (2, 2)
+
+
+@in_virtual_time
+async def test_at_once_counts_as_any_other_request_against_the_rates():
+    road, log = warm(8, rpm=60), []
+    assert [road.try_acquire() for _ in range(2)] == [True, False]
+    await asyncio.gather(*await entered(road, "ab", log))
+    assert times(log) == [1, 2]
+    await asyncio.sleep(1)
+    assert road.try_acquire()
+    limited = warm(8, tpm=60_000)
+    assert [limited.try_acquire(5000), limited.try_acquire(1)] == [True, False]
+
+
+@in_virtual_time
+async def test_at_once_is_never_in_a_pause():
     road = warm(8)
-    pauses = [road.troubled() for _ in range(TROUBLES)]
-    assert pauses[:-1] == [0.0] * (TROUBLES - 1)
-    assert 5 < pauses[-1] <= 6.5
-    assert road.concurrency.limit == 1
-    assert road.troubled() == 0.0  # those that were in flight feel nothing new
+    resume_at = now() + road.allowed(10.0, 0.0)
+    await asyncio.sleep(9.9)
+    assert not road.try_acquire()
+    await asyncio.sleep(resume_at - now())
+    assert road.try_acquire()
+    assert not road.try_acquire()  # the return is staggered
+
+
+@in_virtual_time
+async def test_at_once_is_never_before_others_that_wait():
+    """Their moment has come, but nobody has seen to it yet."""
+    road, log, tried = warm(8, rpm=60), [], []
+    asyncio.get_running_loop().call_later(1.0, lambda: tried.append(road.try_acquire()))
+    await asyncio.gather(*await entered(road, "ab", log))
+    assert (log, tried) == ([("a", 0), ("b", 1)], [False])
+
+
+# Cancelled
+
+
+async def others_go_on(road, tasks, log):
+    """Let all that wait go one after the other: nobody is lost, and no place."""
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(1)
+        empty(road)
+    empty(road)
+    gone = [name for name, task in zip("abc", tasks, strict=True) if not task.cancelled()]
+    assert names(log) == gone
+    assert repr(road.concurrency) == "Gate(limit=1, held=0, waiting=0)"
     await asyncio.sleep(10)
-    assert 10 < road.troubled() <= 12
+    assert road.try_acquire()
 
 
+@pytest.mark.parametrize("who", [0, 1, 2])
 @in_virtual_time
-async def test_when_the_provider_is_back_the_lane_grows_fast_again():
-    road, seen = warm(8), []
-    road.limited(1.0)
+async def test_who_is_cancelled_in_a_pause_keeps_neither_place_nor_turn(who):
+    road, log = lane(), []
+    road.allowed(10.0, 0.0)
+    tasks = await entered(road, "abc", log)
     await asyncio.sleep(5)
-    for _ in range(TROUBLES):
-        road.troubled()
-    for _ in range(4):
-        seen.append(road.concurrency.limit)
-        for _ in range(road.concurrency.limit):
-            road.succeeded()
-    assert seen == [1, 2, 4, 8]
-    assert repr(road.breaker) == "Breaker(troubles=0, probes=0)"
+    await cancelled(tasks[who])
+    await others_go_on(road, tasks, log)
 
 
+@pytest.mark.parametrize("who", [0, 1, 2])
 @in_virtual_time
-async def test_a_rate_limit_says_that_the_provider_is_there():
-    road = lane()
-    for _ in range(TROUBLES - 1):
-        road.troubled()
-    road.limited(1.0)
-    assert repr(road.breaker) == "Breaker(troubles=0, probes=0)"
-
-
-@in_virtual_time
-async def test_time_without_an_answer_is_counted_from_the_first_thing_that_came_instead():
-    road = lane()
-    assert road.unanswered_for() == 0.0
-    road.troubled()  # at 0, which is a time like any other
-    await asyncio.sleep(7)
-    road.limited(1.0)
-    await asyncio.sleep(3)
-    assert road.unanswered_for() == 10.0
-    road.answered()
+async def test_who_is_cancelled_while_it_waits_for_a_place_keeps_neither_place_nor_turn(who):
+    road, log = full(1), []
+    tasks = await entered(road, "abc", log)
     await asyncio.sleep(5)
-    assert road.unanswered_for() == 0.0
-    road.limited(None)
-    await asyncio.sleep(4)
-    assert road.unanswered_for() == 4.0
-    road.succeeded()
-    assert road.unanswered_for() == 0.0
+    await cancelled(tasks[who])
+    await others_go_on(road, tasks, log)
 
 
+@pytest.mark.parametrize("who", [0, 1, 2])
 @in_virtual_time
-async def test_only_pauses_that_went_by_count_as_lost_time():
-    road = lane()
-    grown = road.limited(86_400.0)
-    assert road.paused_seconds == 0.0
-    await asyncio.sleep(100)
-    assert road.paused_seconds == pytest.approx(100)
-    await asyncio.sleep(grown)
-    assert road.paused_seconds == pytest.approx(grown)
+async def test_who_is_cancelled_while_it_waits_for_its_moment_keeps_neither_place_nor_turn(who):
+    road, log = warm(1, rpm=6), []
+    await road.acquire()
+    road.release()
+    tasks = await entered(road, "abc", log)
+    await asyncio.sleep(5)
+    assert log == []
+    await cancelled(tasks[who])
+    await others_go_on(road, tasks, log)
+
+
+@pytest.mark.parametrize("who", [0, 1])
+@in_virtual_time
+async def test_who_is_cancelled_in_the_turn_in_which_it_is_let_in_keeps_neither_place_nor_turn(who):
+    road, log = full(1), []
+    tasks = await entered(road, "abc", log)
+    road.release()
+    for _ in range(who):
+        await turns(1)
+    tasks[who].cancel()
+    await turns()
+    await others_go_on(road, tasks, log)
+
+
+# All at random
+
+
+class Traffic(RuleBasedStateMachine):
+    """Whatever comes and goes, nobody waits for nothing, no place is lost and the count is right.
+
+    Time stands still between the rules and moves in `later`, as far as it takes.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.loop = VirtualLoop()
+        self.road = Lane(4, None, self.loop.time, asyncio.sleep)
+        self.tasks = {}
+        self.flying = {}
+        self.log = []
+        self.numbers = itertools.count()
+
+    def do(self, action=lambda: None, seconds=0.0):
+        """Do something in the loop, and let happen what comes of it."""
+
+        async def done():
+            action()
+            await asyncio.sleep(seconds)
+            await turns(10)
+
+        self.loop.run_until_complete(done())
+
+    async def send(self, number):
+        await self.road.acquire()
+        del self.tasks[number]
+        self.flying[number] = self.loop.time()
+        self.log.append(number)
+
+    def end(self, data, come=lambda since: None):
+        """One that is in flight comes to its end: `come` is told when it was sent."""
+        since = self.flying.pop(data.draw(st.sampled_from(sorted(self.flying))))
+        self.do(lambda: (come(since), self.road.release()))
+
+    @rule()
+    def arrive(self):
+        number = next(self.numbers)
+        self.tasks[number] = self.loop.create_task(self.send(number))
+        self.do()
+
+    @rule()
+    def arrive_if_at_once(self):
+        def attempt():
+            if self.road.try_acquire():
+                assert not self.tasks
+                self.flying[next(self.numbers)] = self.loop.time()
+
+        self.do(attempt)
+
+    @precondition(lambda self: self.tasks)
+    @rule(data=st.data())
+    def give_up(self, data):
+        self.tasks.pop(data.draw(st.sampled_from(sorted(self.tasks)))).cancel()
+        self.do()
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def be_answered(self, data):
+        self.end(data, lambda since: self.road.succeeded(since, self.road.flying))
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), wait=st.sampled_from([None, 0.0, 1.0, 30.0]))
+    def be_limited(self, data, wait):
+        self.end(data, lambda since: self.road.limited(wait, since, self.road.flying))
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), overload=st.booleans())
+    def be_troubled(self, data, overload):
+        self.end(data, lambda since: self.road.troubled(600.0, since, overload=overload))
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def be_denied(self, data):
+        self.end(data, self.road.denied)
+
+    @precondition(lambda self: self.flying and self.tasks)
+    @rule(data=st.data())
+    def end_and_give_up_in_one_turn(self, data):
+        given_up = self.tasks.pop(data.draw(st.sampled_from(sorted(self.tasks))))
+        self.flying.popitem()
+        self.do(lambda: (self.road.release(), given_up.cancel()))
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 200.0]))
+    def later(self, seconds):
+        self.do(seconds=seconds)
+
+    @invariant()
+    def those_in_flight_and_those_that_wait_are_counted(self):
+        limit, held, waiting = self.road.concurrency.limit, len(self.flying), len(self.tasks)
+        told = f"Gate(limit={limit}, held={held}, waiting={waiting})"
+        assert (self.road.flying, repr(self.road.concurrency)) == (held, told)
+
+    @invariant()
+    def a_limit_is_at_least_one_and_at_most_the_ceiling(self):
+        assert 1 <= self.road.concurrency.limit <= 4
+
+    @invariant()
+    def nobody_overtakes(self):
+        assert self.log == sorted(self.log)
+
+    def teardown(self):
+        """Whoever still waits goes out in the end."""
+        for _ in range(50):
+            while self.flying:
+                self.flying.popitem()
+                self.do(self.road.release)
+            self.later(200.0)
+        assert not self.tasks
+        assert not self.flying
+        self.loop.close()
+
+
+TestTraffic = Traffic.TestCase
+TestTraffic.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -33,7 +33,7 @@ async def test_a_rate_limit_costs_no_attempt_and_pauses_everyone():
     assert len(night.answers) == 100
     at = night.client.times[39]
     assert night.client.asked(at + 0.001, at + 30) == 0
-    assert night.client.asked(at + 30, at + 120) == 61
+    assert night.client.asked(at + 30, at + 120) == 101 - night.client.asked(0.0, at + 0.001)
     assert 30 < sum(night.lane.paused().values()) <= 34
     [paused] = night.told(Paused)
     assert paused.reason == "slow down"
@@ -172,16 +172,16 @@ async def test_an_earlier_outage_spends_nothing_of_a_jobs_patience():
     assert night.failures == {}
 
 
-@pytest.mark.parametrize(("at", "staggered"), [(1.4, 30.0), (10.0, 1.0)])
+@pytest.mark.parametrize(("at", "least", "staggered"), [(1.4, 6, 30.0), (10.0, 32, 1.0)])
 @in_virtual_time
-async def test_thirty_two_workers_that_are_told_to_wait_come_back_one_by_one(at, staggered):
+async def test_workers_that_are_told_to_wait_come_back_one_by_one(at, least, staggered):
     """Whether the refusal teaches the lane a pace, or is one among many answers."""
     limited = RateLimited("slow down", "rate_limited", 429, 5.0)
     client = Timed((at, at + 0.5), limited, takes=0.02)
     night = await Night(concurrency=32, client=client).run(jobs(1000, delay=0.3))
     refused = [each for each in client.times if at <= each < at + 0.5]
     back = [each for each in client.times if each > refused[-1]]
-    assert len(refused) >= 32
+    assert len(refused) >= least
     assert back[0] >= refused[0] + 0.02 + 5.0
     assert all(b > a for a, b in itertools.pairwise(back) if b < back[0] + staggered)
     assert len(night.answers) == 1000
@@ -229,7 +229,9 @@ async def test_a_key_that_is_taken_back_in_the_middle_fails_no_job():
 @in_virtual_time
 async def test_one_job_that_is_refused_again_and_again_is_the_only_one_that_fails():
     """Gemini answers 403 to some requests among many."""
-    night = await Night().run([*jobs(99, delay=1.0), job("odd", failures=["denied"] * 9), job("z")])
+    more = [job(f"late-{n}", delay=1.0) for n in range(50)]
+    odd = job("odd", failures=["denied"] * 9)
+    night = await Night().run([*jobs(50, delay=1.0), odd, *more])
     assert list(night.failures) == ["odd"]
     failure = night.failures["odd"]
     assert (failure.code, failure.http_status, failure.attempts) == ("rejected", 401, 2)
@@ -345,14 +347,12 @@ async def test_a_rate_limit_takes_nothing_of_the_retry_budget():
 @in_virtual_time
 async def test_jobs_that_wait_for_their_retry_hold_up_nobody():
     """Far more than the window fail, and the others go by."""
-    ended = []
     todo = [*jobs(300, delay=0.1, failures=["bad_response"]), *(job(f"x{n}") for n in range(300))]
     client = Asked()
     night = Night(client=client, window=24, retry=RetryPolicy(first_wait=0.1))
     await night.run(todo)
     assert len(night.answers) == 600
-    assert client.last_first < 60
-    assert ended == []
+    assert client.last_first < 20
 
 
 # Sleep
@@ -406,7 +406,8 @@ async def asleep(night, todo, at, seconds):
     ticking = asyncio.create_task(ticks(night))
     run = asyncio.create_task(night.run(todo))
     await asyncio.sleep(at)
-    night.client.sleep(seconds)
+    if seconds:
+        night.client.sleep(seconds)
     await run
     ticking.cancel()
 

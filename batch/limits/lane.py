@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
-from collections import defaultdict
 
 from .adaptive import Adaptive
 from .breaker import Breaker, doubled
 from .budget import Budget
 from .clock import Clock, Sleep
-from .concurrency import Concurrency
+from .concurrency import Gate
 from .pace import Pace
 from .rate import Moments, Tokens
 
@@ -49,18 +47,16 @@ class Lane:
         *,
         tpm: float | None = None,
     ) -> None:
-        self.concurrency = Concurrency(1)
-        self.flying = 0
-        """Requests in flight; who holds a place and waits for its moment is not among them."""
+        self.concurrency = Gate(1, self._wait, self._take)
         self.breaker = Breaker()
         self.retries = Budget(clock, sleep)
-        self._pauses: defaultdict[str, float] = defaultdict(float)
+        self._pauses: dict[str, float] = {}
         self._reason = ""
+        self._paused_at = clock()
         self.pace = Pace(clock)
         self._adaptive = Adaptive(self.concurrency, ceiling, clock)
         self._rate = Moments(60.0 / rpm) if rpm else None
         self.tokens = Tokens(tpm) if tpm else None
-        self._turns = Concurrency(1)
         self._clock = clock
         self._sleep = sleep
         self._resume_at = clock()
@@ -76,68 +72,41 @@ class Lane:
         return f"Lane({self.concurrency!r}, {self.pace!r}, paused={self._pause_left():g})"
 
     def paused(self) -> dict[str, float]:
-        """Seconds lost to pauses so far by reason; what is left of one under way is not yet."""
+        """Seconds lost to pauses so far, each by the reason that the pause had then."""
         lost = dict(self._pauses)
-        if left := self._pause_left():
-            lost[self._reason] = max(0.0, lost[self._reason] - left)
+        if self._reason:
+            lately = min(self._clock(), self._resume_at) - self._paused_at
+            lost[self._reason] = lost.get(self._reason, 0.0) + lately
         return lost
 
     # Sending
 
     async def acquire(self, tokens: float = 0.0) -> None:
-        """Wait until a request of about so many tokens may go out.
-
-        One after the other is first in line, and only that one keeps a place while it waits.
-        """
-        if self.try_acquire(tokens):
-            return
-        await self._turns.acquire()
-        try:
-            await self._first_in_line(tokens)
-        finally:
-            self._turns.release()
+        """Wait until a request of about so many tokens may go out."""
+        await self.concurrency.acquire(tokens)
 
     def try_acquire(self, tokens: float = 0.0) -> bool:
-        """Take a place if a request may go out at once."""
-        if self.concurrency.held >= self.concurrency.limit or self._wait() > 0:
-            return False
-        if self._pause_left() > 0 or self._turns.held:
-            return False
-        self.concurrency.held += 1
-        self._take(tokens)
-        return True
+        """Take a place if a request may go out at once and nobody waits for it."""
+        return self.concurrency.try_acquire(tokens)
 
     def release(self) -> None:
         """Give the place back."""
-        self.flying -= 1
         self.concurrency.release()
+
+    @property
+    def flying(self) -> int:
+        """Requests in flight."""
+        return self.concurrency.held
 
     def _pause_left(self) -> float:
         """Seconds until the lane's pause is over; 0 when there is none."""
         left = self._resume_at - self._clock()
         return left if left > MOMENT else 0.0
 
-    async def _first_in_line(self, tokens: float) -> None:
-        """Wait for the end of the pause, a place and the moment; a new pause begins it anew."""
-        while True:
-            while (pause := self._pause_left()) > 0:
-                await self._sleep(pause)
-            await self.concurrency.acquire()
-            try:
-                while self._pause_left() <= 0:
-                    if (wait := self._wait()) <= 0:
-                        self._take(tokens)
-                        return
-                    await self._sleep(wait)
-            except asyncio.CancelledError:
-                self.concurrency.release()
-                raise
-            self.concurrency.release()
-
     def _wait(self) -> float:
-        """Seconds until rates, pace and the return from a pause let one more request out."""
+        """Seconds until pause, rates and pace let one more request out."""
         now = self._clock()
-        wait = self._next - now
+        wait = max(self._next, self._resume_at) - now
         if self._rate:
             wait = max(wait, self._rate.wait(now))
         if self.tokens:
@@ -148,7 +117,6 @@ class Lane:
 
     def _take(self, tokens: float) -> None:
         """Count a request that goes out now."""
-        self.flying += 1
         now = self._clock()
         if now < self._spread_until:
             self._next = now + random.uniform(0.5, 1.5) * self._gap
@@ -179,16 +147,8 @@ class Lane:
             self._denied_at = None
         self.answered()
         self.pace.answered()
-        self._adaptive.grow(self._in_use(), ahead)
-
-    def _in_use(self) -> int:
-        """Requests in flight, or all places while those in line wait for nothing else.
-
-        Answers that come in one instant free many places, which are taken one after the other.
-        """
-        rated = self._rate or self.tokens or self.pace.rate
-        waits = rated or self._wait() > 0 or self._pause_left() > 0
-        return self.flying if waits or not self._turns.held else self.concurrency.limit
+        if self._denied_at is None:
+            self._adaptive.grow(self.flying, ahead)
 
     def limited(self, wait: float | None, since: float = math.inf, ahead: int = 0) -> float:
         """The server asked for patience: pause for `wait` seconds or a growing time of our own.
@@ -284,12 +244,11 @@ class Lane:
         resume_at = now + wait + random.uniform(0.0, min(0.1 + wait / 10, 30.0))
         grown = max(0.0, resume_at - max(now, self._resume_at))
         if grown:
+            self._pauses, self._paused_at, self._reason = self.paused(), now, reason
             self._resume_at = resume_at
             self.pace.resume(resume_at)
             spread = min(1.0, wait / 4)
             self._spread_until = resume_at + spread
             self._gap = spread / self.concurrency.limit
             self._next = resume_at
-            self._pauses[reason] += grown
-            self._reason = reason
         return grown

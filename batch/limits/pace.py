@@ -147,7 +147,11 @@ class Pace:
     def is_felt(self, now: float) -> bool:
         """Whether it is the pace that holds requests back: they go out nearly as fast as it."""
         start = max(self._resumed_at, now - LATELY)
-        if self.rate is not None and now - start >= LATELY / 4:
+        if self.rate is None:
+            return False
+        if self.rate < 1.0 / LATELY:  # too few to count: was the last moment taken?
+            self._felt = self.moments.wait(now) >= (1.0 - 1.0 / NEARLY) / self.rate
+        elif now - start >= LATELY / 4:
             self._felt = self._meter.rate(start, now) >= NEARLY * self.rate
         return self._felt
 
