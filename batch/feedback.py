@@ -102,6 +102,8 @@ class Feedback:
         """Called every second or more often: whether every connection is to be dropped."""
         self._noticed(self._waking.tick())
         old, self._connections_are_old = self._connections_are_old, False
+        if old:  # what went out since, went out on them
+            self._woke_at = self._clock()
         return old
 
     def notice_sleep(self) -> None:

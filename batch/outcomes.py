@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import UNSET, Struct
 
@@ -37,6 +37,19 @@ class RunRules(Struct, frozen=True):
     in_process: bool = False
     failed_folder: str = ""
     """The real folder of the failed file, which paths in its lines are relative to."""
+
+
+class Records(Protocol):
+    """Where outcomes go: a journal, or a stream."""
+
+    def append(self, result: Result) -> None:
+        """Save an answer; raises `OutputError`."""
+
+    def append_failed(self, failed: Failed) -> None:
+        """Save a failure; raises `OutputError`."""
+
+    async def settled(self) -> None:
+        """Wait until what was saved may be counted."""
 
 
 class Flight:

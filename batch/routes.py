@@ -70,11 +70,9 @@ class Route:
             raise Rejected(f"{words} in a minute", "rejected")
         return tokens
 
-    async def complete(self, request: Request) -> Reply:
-        """Answer one request, once; raises a `JobError` or a `RunError`."""
-        if self.model:
-            request = replace(request, model=self.model)
-        return await self.completer.complete(request)
+    def fitted(self, request: Request) -> Request:
+        """The request with the model of this way."""
+        return replace(request, model=self.model) if self.model else request
 
     def correct(self, request: Request, reply: Reply, tokens: float) -> None:
         """Let the token limit know what a request took that was thought to take `tokens`."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Protocol
 
 from .errors import (
     Away,
@@ -28,26 +27,13 @@ from .limits.window import Window
 from .loader import Loader
 from .media.request import Loaded
 from .models import Failed, Job, Reply, Request, Result
-from .outcomes import Flight, RunRules, failed_of, not_empty, result_of
+from .outcomes import Flight, Records, RunRules, failed_of, not_empty, result_of
 from .refusals import Refusals
 from .retry import with_retries
 from .routes import Route
 from .tally import Tally
 
 log = logging.getLogger(__name__)
-
-
-class Records(Protocol):
-    """What the runner needs of a journal."""
-
-    def append(self, result: Result) -> None:
-        """Save an answer; raises `OutputError`."""
-
-    def append_failed(self, failed: Failed) -> None:
-        """Save a failure; raises `OutputError`."""
-
-    async def settled(self) -> None:
-        """Wait until what was saved may be counted."""
 
 
 class Runner:
@@ -246,11 +232,10 @@ class Runner:
 
     async def attempt(self, flight: Flight, request: Request) -> Reply:
         """One request through the lane."""
-        route = self._take_route(flight, request)
-        await route.lane.acquire(flight.tokens)
+        route = await self._enter_lane(flight, request)
         try:
             self._begin(flight)
-            reply = not_empty(await route.complete(request))
+            reply = not_empty(await route.completer.complete(route.fitted(request)))
         except (JobError, Halt) as error:
             raise self._felt(flight, error) from error.__cause__
         else:
@@ -261,14 +246,21 @@ class Runner:
             self._end(flight)
             route.lane.release()
 
-    def _take_route(self, flight: Flight, request: Request) -> Route:
-        """The way that an attempt takes now; raises `Left` when it is none for the job."""
-        route = flight.route = self.route
-        if route is not self.routes[0] and (reason := route.reason_unsupported(flight.job)):
-            log.info("%s is left: %s", flight.job.id, reason)
-            raise Left
-        flight.tokens = route.tokens_of(request)
-        return route
+    async def _enter_lane(self, flight: Flight, request: Request) -> Route:
+        """Wait until an attempt may go out, and the way that it takes.
+
+        Raises `Left` when there is no way for the job, which the first one can do.
+        """
+        while True:
+            route = flight.route = self.route
+            if route is not self.routes[0] and (reason := route.reason_unsupported(flight.job)):
+                log.info("%s is left: %s", flight.job.id, reason)
+                raise Left
+            flight.tokens = route.tokens_of(request)
+            await route.lane.acquire(flight.tokens)
+            if route is self.route:
+                return route
+            route.lane.release()
 
     def _begin(self, flight: Flight) -> None:
         """An attempt goes out."""
@@ -305,6 +297,7 @@ class Runner:
                 return end
             self.given_up = self.given_up or end
             self.route = self.routes[at]
+            flight.route.lane.open()
             self._tell(FellBack(self.route.provider, self.route.model, str(end)))
         return Outage(str(end), "connection")
 

@@ -28,14 +28,14 @@ def owed(way):
 @in_virtual_time
 async def test_a_request_is_asked_for_the_model_that_the_job_asks_for():
     way = route()
-    assert (await way.complete(REQUEST)).model == "model-1"
+    assert (await way.completer.complete(way.fitted(REQUEST))).model == "model-1"
     assert way.completer.requests == [REQUEST]
 
 
 @in_virtual_time
 async def test_the_model_of_a_fallback_stands_in_the_request_and_nothing_else_changes():
     way = route(model="small")
-    await way.complete(REQUEST)
+    await way.completer.complete(way.fitted(REQUEST))
     [asked] = way.completer.requests
     assert asked.model == "small"
     assert (asked.messages, asked.params) == (REQUEST.messages, REQUEST.params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 
 from .adaptive import Adaptive
 from .breaker import Breaker, doubled
@@ -59,6 +60,7 @@ class Lane:
         self.tokens = Tokens(tpm) if tpm else None
         self._clock = clock
         self._sleep = sleep
+        self._is_open = False
         self._resume_at = clock()
         self._spread_until = clock()
         self._gap = 0.0
@@ -93,6 +95,12 @@ class Lane:
         """Give the place back."""
         self.concurrency.release()
 
+    def open(self) -> None:
+        """Let everybody through who waits: nothing is sent in this lane any more."""
+        self._is_open = True
+        self.retries.open()
+        self.concurrency.limit = sys.maxsize
+
     @property
     def flying(self) -> int:
         """Requests in flight."""
@@ -105,6 +113,8 @@ class Lane:
 
     def _wait(self) -> float:
         """Seconds until pause, rates and pace let one more request out."""
+        if self._is_open:
+            return 0.0
         now = self._clock()
         wait = max(self._next, self._resume_at) - now
         if self._rate:
