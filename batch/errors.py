@@ -13,6 +13,7 @@
     │   └── Interrupted    a signal came before the first request: exit 130 or 143
     └── JobError       belongs to one job, which ends as a line of the failed file
         ├── Rejected       the same again would be refused again: not retried
+        ├── Unfit          an answer that is not accepted: asked again at once, a few times
         └── Retryable      passing trouble: tried again after a pause, an attempt spent
             ├── Unreachable    nobody answers at the address: no job is failed for it
             └── RateLimited    "slow down": the lane pauses, no attempt is spent
@@ -46,7 +47,7 @@ FAILURE_CODES = {
     "image_invalid": "the bytes are no image of an allowed type, or are cut short",
     "image_too_large": "the image is over the limit in bytes or in pixels",
     "not_allowed": "the image reference leaves the root, is an address or no regular file",
-    "unsupported": "the provider cannot do this kind of job",
+    "unsupported": "the provider cannot do this kind of job, or an extra is not installed",
     "refused": "the model or its safety filter declined to answer",
     "rejected": "the provider refused the request as it stands (400, 413, 422 …)",
     "empty_output": "the answer was empty, also when asked again",
@@ -77,7 +78,7 @@ DECODER_FAULTS = (
     ArithmeticError,
     EOFError,
     AssertionError,  # a palette image without a palette
-    RecursionError,
+    RuntimeError,  # what the AVIF and HEIF decoders say; RecursionError
     struct.error,
     zlib.error,
     Warning,  # where the process makes them errors
@@ -163,6 +164,19 @@ class JobError(BatchError):
 
 class Rejected(JobError):
     """The job itself is at fault: sending it again would change nothing."""
+
+
+class Unfit(JobError):
+    """An answer did not pass the checks.
+
+    `check` is the option that asked for what it lacks, `reason` says so of it (it …), `text` is
+    the whole answer.
+    """
+
+    def __init__(self, check: str, reason: str, text: str) -> None:
+        super().__init__(f"{check}: {reason}", "checks_failed", 200)
+        self.reason = reason
+        self.text = text
 
 
 class Retryable(JobError):

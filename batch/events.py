@@ -27,6 +27,10 @@ class Planned(Struct, frozen=True):
     todo: int
     restored: int = 0
     """Answers that were set aside earlier and are right again: among those that are done."""
+    carried: int = 0
+    """Answers that go over to a picture's new name: among those that are done."""
+    withheld: int = 0
+    """Images that are no jobs of this run, because they have a caption already."""
     unfilled: int = 0
     """Jobs to do whose `{{name}}` goes out as it is written, because they give no `vars`."""
 
@@ -36,6 +40,12 @@ class Repaired(Struct, frozen=True):
 
     lines: int
     path: str
+
+
+class Unwritable(Struct, frozen=True):
+    """A sidecar could not be written; its answer is in the results file, and the run goes on."""
+
+    reason: str
 
 
 class Retrying(Struct, frozen=True):
@@ -75,5 +85,5 @@ class Stopping(Struct, frozen=True):
     in_flight: int
 
 
-Event = Waiting | Planned | Repaired | Retrying | Paused | Woke | FellBack | Stopping
+Event = Waiting | Planned | Repaired | Unwritable | Retrying | Paused | Woke | FellBack | Stopping
 Observer = Callable[[Event], None]

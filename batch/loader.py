@@ -10,7 +10,8 @@ from .limits.concurrency import Concurrency, Held
 from .media.request import Loaded, LoadRules, body_images, load
 from .models import Job
 
-THREADS = min(4, (os.cpu_count() or 1) + 1)
+THREADS = max(2, min(4, os.cpu_count() or 1))
+"""One more than there are cores prepares no more a second, and the event loop waits longer."""
 
 
 class Loader:

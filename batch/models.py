@@ -21,7 +21,7 @@ class Image(Struct, frozen=True):
     data: bytes
     """The file's bytes, exactly as they go to the wire (before any base64)."""
     media_type: str
-    """`image/jpeg`, `image/png`, `image/webp` or `image/gif`, told from the bytes."""
+    """`image/jpeg`, `image/png` …, told from the bytes."""
     name: str = "image"
     """The file name told to the provider; never the user's path."""
 

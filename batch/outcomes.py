@@ -13,11 +13,13 @@ from typing import Any, Protocol
 
 from msgspec import UNSET, Struct
 
-from .errors import JobError, Retryable
+from .checks import Checks
+from .errors import JobError, Retryable, Unfit
 from .media.request import Loaded, LoadRules
 from .models import Failed, Failure, Job, Price, Reply, Result
 from .retry import RetryPolicy
 from .routes import Route
+from .tally import Tally
 
 
 class RunRules(Struct, frozen=True):
@@ -29,12 +31,16 @@ class RunRules(Struct, frozen=True):
     """A job's model → its name on the wire."""
     load: LoadRules = LoadRules()
     retry: RetryPolicy = RetryPolicy()
+    checks: Checks | None = None
+    """What is asked of every answer."""
     max_outage: float = 7200.0
     """Seconds that the provider may be away before the run ends."""
     window: int = 24
     """Jobs under way at once, waiting ones too: a few times the concurrency."""
     held_bytes: int = 256 << 20
     in_process: bool = False
+    dedupe: bool = False
+    """Whether jobs with one key are asked once."""
     failed_folder: str = ""
     """The real folder of the failed file, which paths in its lines are relative to."""
 
@@ -194,3 +200,11 @@ def not_empty(reply: Reply) -> Reply:
     if not reply.text.strip():
         raise Retryable("the answer was empty", "empty_output", 200)
     return reply
+
+
+def judge(checks: Checks | None, flight: Flight, reply: Reply, tally: Tally) -> None:
+    """Raise `Unfit` for an answer that does not pass the checks; it is paid all the same."""
+    problem = checks.problem(reply) if checks is not None else None
+    if problem is not None:
+        tally.count_unfit(reply.usage, cost_of(flight.route.price, reply))
+        raise Unfit(problem.check, problem.words, reply.text)

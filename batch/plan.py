@@ -32,6 +32,11 @@ SHOWN_RIVALS = 5
 """Ids that stand twice whose other line is looked up."""
 
 
+def never(_name: str) -> bool:
+    """Nothing is withheld."""
+    return False
+
+
 class PlanRules(Struct, frozen=True):
     """What decides whether a job runs."""
 
@@ -43,6 +48,8 @@ class PlanRules(Struct, frozen=True):
     retry_failed: RetryFailed = "transient"
     fresh: bool = False
     """Everything runs again, and every earlier answer is superseded."""
+    withheld: Callable[[str], bool] = never
+    """Whether the job of an id is not asked, because its image has a caption already."""
     ids_only: bool = False
     """Trust ids alone, because the options that decide the keys are not known."""
 
@@ -81,7 +88,11 @@ class Plan:
         self.bad_recorded: Counter[str] = Counter()
         """Lines that cannot run and stand in the failed file already, by code."""
         self.passed_over = 0
+        self.withheld = 0
+        """Images that are not asked about, because they have a caption already: no jobs."""
         self.orphans = 0
+        self.carried = 0
+        """Answers that are carried over to another id, because their pictures were renamed."""
         self.characters = 0
         """Characters of the text of the jobs to do."""
         self.images = 0
@@ -131,13 +142,15 @@ class Planner:
         self._failed = failed
         self._archive = archive
         self._keep_bad = keep_bad
+        self.ids = Ids()
+        """The ids of every job of the sources, once there is a plan."""
         self._plan = Plan()
         self._matched = 0
 
     async def plan(self, sources: Sequence[Source], limit: int | None = None) -> Plan:
         """The plan for all sources; at most `limit` jobs of it are to be done."""
         plan = self._plan
-        ids = Ids()
+        ids = self.ids
         for source in sources:
             todo = array("Q")
             plan.todo.append(todo)
@@ -209,9 +222,9 @@ class Planner:
             known.get(image.source, digest) if digest.startswith("!") else digest
             for image, digest in zip(job.images, present, strict=True)
         ]
-        return self._key(job, digests)
+        return self.key(job, digests)
 
-    def _key(self, job: Job, digests: Sequence[str]) -> str:
+    def key(self, job: Job, digests: Sequence[str]) -> str:
         """The key of a job as this run would ask it."""
         return job_key(job, self._rules.provider, self._rules.model_of(job.model), digests)
 
@@ -224,6 +237,9 @@ class Planner:
         failure = None if self._rules.fresh else self._failed.get(job.id)
         self._matched += recorded is not None
         if self._is_settled(job, recorded, failure, keys):
+            return
+        if self._rules.withheld(job.id):
+            plan.withheld += 1
             return
         if recorded is not None:
             plan.changed += 1
@@ -259,7 +275,7 @@ class Planner:
         """Whether the job's answer was set aside earlier and can be taken back."""
         if self._rules.fresh or not self._archive.holds(job.id):
             return False
-        offset = self._archive.offset(job.id, keys.get(job.id) or self._key(job, ()))
+        offset = self._archive.offset(job.id, keys.get(job.id) or self.key(job, ()))
         if offset is None:
             return False
         self._plan.done += 1
@@ -274,7 +290,7 @@ class Planner:
             return True
         if self._rules.fresh:
             return False
-        return recorded == key_bits(keys.get(job.id) or self._key(job, ()))
+        return recorded == key_bits(keys.get(job.id) or self.key(job, ()))
 
     def _runs_again(self, job: Job, failure: FailureHead, keys: dict[str, str]) -> bool:
         """Whether a failed job is tried in this run."""
@@ -284,7 +300,7 @@ class Planner:
             return False
         if failure.retryable and self._rules.retry_failed == "transient":
             return True
-        return failure.key != (keys.get(job.id) or self._key(job, ()))
+        return failure.key != (keys.get(job.id) or self.key(job, ()))
 
     def _measure(self, job: Job) -> None:
         """Add a job to the estimate."""

@@ -38,6 +38,14 @@ class Refusals:
         return kept
 
 
+def is_suspect(failure: Failure) -> bool:
+    """Whether a refusal may be one that every job would meet.
+
+    None that was found before anything was sent, and no empty answer: somebody answers.
+    """
+    return bool(failure.attempts) and failure.code != "empty_output"
+
+
 def hopeless(failure: Failure) -> RunError:
     """The end of a run in which every request fails in one way."""
     if failure.code == "internal":

@@ -106,8 +106,15 @@ def make_connections(
     Raises `UsageError` for a bad or doubled address or a bad key file, `Halt` when a key is
     needed and missing.
     """
+    provider.check_usable()
     if provider.in_process:
-        return (Connection(timeout=settings.timeout, concurrency=settings.concurrency),)
+        return (
+            Connection(
+                timeout=settings.timeout,
+                concurrency=settings.concurrency,
+                max_response_bytes=settings.max_response_bytes,
+            ),
+        )
     key = find_key(settings.provider, settings.key_file, os.environ)
     base_urls = settings.base_urls or tuple(filter(None, [provider.default_base_url]))
     if not base_urls:

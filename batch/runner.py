@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from .checks import accepted
 from .errors import (
     Away,
     Halt,
@@ -16,7 +18,6 @@ from .errors import (
     OutputError,
     RateLimited,
     Rejected,
-    Retryable,
     RunError,
 )
 from .events import Event, FellBack, Observer, Retrying, Stopping
@@ -27,11 +28,12 @@ from .limits.window import Window
 from .loader import Loader
 from .media.request import Loaded
 from .models import Failed, Job, Reply, Request, Result
-from .outcomes import Flight, Records, RunRules, failed_of, not_empty, result_of
-from .refusals import Refusals
+from .outcomes import Flight, Records, RunRules, failed_of, judge, not_empty, result_of
+from .refusals import Refusals, is_suspect
 from .retry import with_retries
 from .routes import Route
 from .tally import Tally
+from .twins import Twins
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Runner:
         waking: Waking | None = None,
     ) -> None:
         self.tally = Tally()
+        self.twins = Twins() if rules.dedupe else None
         self.routes = routes
         self.route = routes[0]
         """The way that new attempts take."""
@@ -181,7 +184,7 @@ class Runner:
         try:
             loaded = await self.loader.load(job, model)
             key = job_key(job, self._rules.provider, model, loaded.digests)
-            reply = await self.call(flight, loaded.ready())
+            reply = await self._ask(flight, key, loaded.ready())
             return result_of(self._rules, flight, key, loaded, reply)
         except JobError as error:
             return failed_of(self._rules, flight, key, error)
@@ -195,10 +198,17 @@ class Runner:
             if loaded is not None:
                 self.loader.let_go(loaded)
 
-    async def call(self, flight: Flight, request: Request) -> Reply:
-        """The answer to a request, tried again as the policy says."""
+    async def _ask(self, flight: Flight, key: str, request: Request) -> Reply:
+        """The answer to a job, its own or that of a twin."""
+        if self.twins is None:
+            return await self.call(flight, request)
+        return await self.twins.once(key, flight, lambda: self.call(flight, request))
 
-        def notice(wait: float, error: Retryable) -> None:
+    async def call(self, flight: Flight, request: Request) -> Reply:
+        """The answer to a request, tried again as the policy and the checks say."""
+        rules, clock = self._rules, self._clock
+
+        def notice(wait: float, error: JobError) -> None:
             self._go_on()
             self.tally.retries += 1
             flight.worked += wait
@@ -210,14 +220,13 @@ class Runner:
             if flight.spends and not flight.route.lane.retries.take():
                 await self._stand_aside(flight, request)
 
-        return await with_retries(
-            lambda: self.attempt(flight, request),
-            self._rules.retry,
-            notice,
-            pause,
-            self._clock,
-            lambda: flight.worked,
-        )
+        def ask(asked: Request) -> Awaitable[Reply]:
+            attempt = functools.partial(self.attempt, flight, asked)
+            return with_retries(attempt, rules.retry, notice, pause, clock, lambda: flight.worked)
+
+        again = functools.partial(notice, 0.0)
+        late = rules.retry.job_timeout
+        return await accepted(ask, request, rules.checks, again, lambda: flight.worked >= late)
 
     async def _stand_aside(self, flight: Flight, request: Request) -> None:
         """Wait until the retry budget allows one more; other jobs take the place in the window.
@@ -239,8 +248,9 @@ class Runner:
         except (JobError, Halt) as error:
             raise self._felt(flight, error) from error.__cause__
         else:
-            flight.answered = True
             self._feedback.answered(flight, request, reply)
+            judge(self._rules.checks, flight, reply, self.tally)
+            flight.answered = True
             return reply
         finally:
             self._end(flight)
@@ -314,7 +324,7 @@ class Runner:
 
     def _withholds(self, failed: Failed) -> bool:
         """Whether a refusal is kept back, because no job was answered yet."""
-        if self._rules.in_process or self.tally.answered or not failed.failure.attempts:
+        if self._rules.in_process or self.tally.replies or not is_suspect(failed.failure):
             return False
         end = self._refusals.keep(failed)
         if end is not None:

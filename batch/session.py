@@ -15,19 +15,21 @@ from typing import Any
 import msgspec
 
 from .errors import Locked, OutputError, RunError
-from .events import Observer, Planned, Repaired, Waiting
+from .events import Observer, Planned, Repaired, Unwritable, Waiting
 from .limits.clock import Clock
 from .models import Failed, Failure, Job
 from .outcomes import now
 from .plan import BadEntry
 from .recorder import TICK, Glance, Recorder
-from .results.archive import take_back
+from .results.archive import carry, take_back
+from .results.attached import Attached
 from .results.failed import forget_failures
 from .results.index import Index
 from .results.journal import Journal
 from .results.lock import Lock
 from .results.paths import Paths, check_output
 from .results.repair import clean_up, repair_tails, set_aside
+from .results.sidecars import Sidecars
 from .results.stream import Stream
 from .routing import Way, make_provider, make_ways
 from .runner import Runner
@@ -108,7 +110,7 @@ class Session:
                     raise
                 return self._summary(0, skipped=True)
             await self._prepare(found)
-            await self._work(ways, sources)
+            await self._work(ways, sources, found.sidecars)
             return self._sum_up(found, sources)
 
     async def _lock(self, stack: AsyncExitStack) -> Lock | None:
@@ -180,11 +182,17 @@ class Session:
                 retried=plan.retried,
                 todo=plan.queued,
                 restored=len(plan.restored),
+                carried=plan.carried,
+                withheld=plan.withheld,
                 unfilled=plan.unfilled,
             )
         )
         if self._paths is not None:
             await in_thread(self._mend, self._paths, found)
+        if self._paths is not None and found.sidecars is not None:
+            await in_thread(found.sidecars.catch_up, self._paths)
+            if found.sidecars.tally.trouble:
+                self._observer(Unwritable(found.sidecars.tally.trouble))
 
     def _mend(self, paths: Paths, found: Survey) -> None:
         """Clean up and repair after earlier runs, supersede, forget settled failures; blocks."""
@@ -198,6 +206,7 @@ class Session:
                 self._observer(Repaired(len(index.damaged) + torn, str(paths.torn)))
             set_aside(paths, index, found.plan.superseded)
             take_back(paths, set(found.plan.restored.values()))
+            carry(paths.results, found.carried)
             bad = {hash(entry.problem.id) for entry in found.plan.bad}
             settled = index.answered(found.plan.settled) | found.plan.restored.keys() | bad
             forget_failures(paths, settled)
@@ -205,15 +214,14 @@ class Session:
             words = f"cannot repair the files of an earlier run in {paths.results.parent}"
             raise OutputError(f"{words}: {error.strerror}") from error
 
-    async def _work(self, ways: Sequence[Way], sources: Sequence[Source]) -> None:
+    async def _work(
+        self, ways: Sequence[Way], sources: Sequence[Source], sidecars: Sidecars | None
+    ) -> None:
         """Run the jobs to do; the journal closes last, whatever happens."""
         plan = self._recorder.plan
         if not any(plan.todo) and not plan.bad:
             return
-        records: Journal | Stream = Stream()
-        if self._paths is not None:
-            each = self._settings.sync == "each"
-            records = Journal(self._paths, self._stop_for, sync_each=each)
+        records = self._records(sidecars)
         routes = [way.open(self._clock, asyncio.sleep) for way in ways]
         runner = Runner(self._rules, routes, records, self._observer, self._clock)
         self._recorder.runner = runner
@@ -231,7 +239,18 @@ class Session:
             finally:
                 await self._close(records)
 
-    async def _close(self, records: Journal | Stream) -> None:
+    def _records(self, sidecars: Sidecars | None) -> Journal | Attached | Stream:
+        """Where outcomes go."""
+        if self._paths is None:
+            return Stream()
+        journal = Journal(self._paths, self._stop_for, sync_each=self._settings.sync == "each")
+        if sidecars is None:
+            return journal
+        return Attached(
+            journal, self._paths.results, sidecars, lambda why: self._observer(Unwritable(why))
+        )
+
+    async def _close(self, records: Journal | Attached | Stream) -> None:
         """Close the journal, whatever else happens; what it could not save ends the run with 74."""
         try:
             await records.close()
@@ -252,7 +271,11 @@ class Session:
     def _sum_up(self, found: Survey, sources: Sequence[Source]) -> Summary:
         """The summary, after its state is written."""
         changed = tuple(source.name for source in sources if source.grown())
-        summary = self._summary(self._exit_code())
+        sidecars = found.sidecars.tally if found.sidecars else None
+        code = self._exit_code()
+        if sidecars is not None and sidecars.failed and code in (0, 1):
+            code = 74  # the answers are safe, but what was asked for is not there
+        summary = self._summary(code)
         self._recorder.write(summary.state)
         tally = self._runner.tally if self._runner else None
         routes = self._runner.routes if self._runner else ()
@@ -261,6 +284,8 @@ class Session:
         return msgspec.structs.replace(
             summary,
             orphans=found.plan.orphans,
+            withheld=found.plan.withheld,
+            sidecars=sidecars,
             passed_over=found.plan.passed_over,
             changed_sources=changed,
             slowest=tuple(sorted(tally.slowest, reverse=True)) if tally else (),
@@ -268,6 +293,7 @@ class Session:
             endpoints=tuple(each for fleet in fleets for each in fleet.endpoints),
             hedged=sum(hedge.sent for hedge in hedges),
             hedges_won=sum(hedge.won for hedge in hedges),
+            spared=self._runner.twins.spared if self._runner and self._runner.twins else 0,
         )
 
     def _summary(self, exit_code: int, *, skipped: bool = False) -> Summary:

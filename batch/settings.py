@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from .checks import Checks
 from .errors import UsageError
 from .media.load import ImageRules
 from .media.request import LoadRules
@@ -22,9 +23,10 @@ from .plan import PlanRules, RetryFailed
 from .providers.base import AsyncGeneratorProvider
 from .providers.registry import find_provider
 from .results.paths import Paths, default_results
+from .results.sidecars import SidecarRules
 from .retry import RetryPolicy
 from .sources.entries import Source
-from .sources.folder import FolderSource
+from .sources.folder import SUFFIXES, FolderRules, FolderSource
 from .sources.jsonl import JsonlSource
 from .sources.parse import LineParser
 
@@ -70,9 +72,19 @@ class Settings(Struct, frozen=True, kw_only=True):
     job_timeout: float = math.inf
     max_outage: float = 7200.0
     fallback: Fallback | None = None
+    checks: Checks | None = None
+    """What is asked of every answer; None when each is taken as it comes."""
     limit: int | None = None
     retry_failed: RetryFailed = "transient"
     fresh: bool = False
+    dedupe: bool = False
+    """Whether jobs that ask alike are asked once."""
+    ext: tuple[str, ...] = ()
+    """Endings of the images of a folder, in lower case; none for all that are known."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of the images of a folder that are left out."""
+    sidecars: SidecarRules | None = None
+    """What is written beside the images; None for nothing."""
     root: str | None = None
     images: ImageRules = ImageRules()
     allow_remote_images: bool = False
@@ -122,6 +134,9 @@ class Settings(Struct, frozen=True, kw_only=True):
             "root": root and str(Path(root).absolute()),
             "flags": self.flags,
             "ambient": self.ambient,
+            "ext": self.ext,
+            "exclude": self.exclude,
+            "sidecars": self.sidecars,
             "command": self.command,
         }
 
@@ -152,16 +167,18 @@ def open_source(name: str, settings: Settings, spool: Path | None = None) -> Sou
     """
     path = spool or Path(name).absolute()
     is_folder = path.is_dir()
+    is_image = not is_folder and path.suffix.lower() in SUFFIXES
     default_root = path if is_folder else (Path.cwd() if spool else path.parent)
     root = os.path.realpath(settings.root or default_root)
     if settings.root and not Path(root).is_dir():
         raise UsageError(f"--root {settings.root} is no folder")
     ambient = settings.ambient
-    if is_folder:
-        ambient = folder_prompt(settings)
-        return FolderSource(
-            name, Path(os.path.realpath(path)), LineParser(root, settings.flags, ambient)
-        )
+    if is_folder or is_image:
+        # A link to an image is an image of the folder that the link is in.
+        place = Path(os.path.realpath(default_root), path.name if is_image else "")
+        parser = LineParser(root, settings.flags, folder_prompt(settings))
+        rules = FolderRules(settings.ext or SUFFIXES, settings.exclude)
+        return FolderSource(name, place, parser, rules)
     if path.suffix.lower() in NOT_YET_READ:
         raise UsageError(f"{name}: a source is a JSONL job file or a folder of images")
     parser = LineParser(root, settings.flags, ambient)
@@ -197,21 +214,32 @@ def run_rules(provider: AsyncGeneratorProvider, settings: Settings) -> RunRules:
     """The rules that every job of the run has in common."""
     # How long the run waits for its provider must not take a job's own attempts away.
     patience = max(settings.max_outage, settings.timeout * (settings.retries + 1))
-    load = LoadRules(settings.images, provider.takes_originals, settings.allow_remote_images)
     return RunRules(
         run_id=new_run_id(),
         provider=settings.provider,
         model_of=provider.get_model,
-        load=load,
+        load=load_rules(provider, settings),
         retry=RetryPolicy(
             retries=settings.retries, patience=patience, job_timeout=settings.job_timeout
         ),
+        checks=settings.checks,
         max_outage=settings.max_outage,
         window=max(8, settings.concurrency * 3),
         held_bytes=settings.max_held_bytes,
-        in_process=provider.in_process,
+        in_process=provider.in_process and not provider.can_break,
+        dedupe=settings.dedupe,
         failed_folder="" if settings.streams else os.path.realpath(settings.paths().failed.parent),
     )
+
+
+def load_rules(provider: AsyncGeneratorProvider, settings: Settings) -> LoadRules:
+    """How images are loaded: once, so that the fallback takes them too."""
+    originals, limits = provider.takes_originals, provider.limits_at(settings.base_urls)
+    if settings.fallback is not None:
+        other = find_provider(settings.fallback.provider)()
+        originals = originals and other.takes_originals
+        limits = limits.narrowed(other.limits_at(settings.fallback.base_urls))
+    return LoadRules(settings.images, originals, settings.allow_remote_images, limits)
 
 
 def new_run_id() -> str:

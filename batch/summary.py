@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from .completers.fleet import EndpointState
+from .results.sidecars import SidecarTally
 from .results.state import RunState
 from .settings import Settings
 
@@ -18,6 +19,10 @@ class Summary(Struct, frozen=True):
     seconds: float
     orphans: int = 0
     """Answers whose job left the source."""
+    withheld: int = 0
+    """Images that were not asked about, because they have a caption already."""
+    sidecars: SidecarTally | None = None
+    """What became of the sidecars; None when none are written."""
     passed_over: int = 0
     """Lines that only record a bad line of an earlier run."""
     changed_sources: tuple[str, ...] = ()
@@ -32,5 +37,7 @@ class Summary(Struct, frozen=True):
     """Requests that had a duplicate sent, because they took long."""
     hedges_won: int = 0
     """Duplicates that answered first."""
+    spared: int = 0
+    """Requests that were not sent, because another job asked the same."""
     skipped: bool = False
     """Another run held the lock, and this one was told to leave it at that."""

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from .errors import UsageError
+from .moved import Carried, Recorded, carry_over
 from .plan import Plan, Planner
 from .providers.base import AsyncGeneratorProvider
 from .results.archive import Archive
 from .results.index import FailedIndex, Index
 from .results.paths import Paths
+from .results.sidecars import Sidecars
 from .settings import Settings, open_source, plan_rules
 from .sources.entries import Source
+from .sources.folder import FolderSource
 
 
 class Survey(Struct, frozen=True):
@@ -25,6 +29,9 @@ class Survey(Struct, frozen=True):
     plan: Plan
     index: Index
     failed: FailedIndex
+    carried: list[Carried] = []
+    """Answers to pictures that were renamed, which the plan counts as done."""
+    sidecars: Sidecars | None = None
 
 
 async def open_sources(
@@ -65,12 +72,39 @@ async def survey(
     """
     index, failed = await read_indexes(paths)
     rules = plan_rules(provider, settings, ids_only=ids_only)
+    sidecars = await asyncio.to_thread(sidecars_of, settings, paths, sources)
+    if sidecars is not None and sidecars.rules.leaves_foreign:
+        rules = msgspec.structs.replace(rules, withheld=sidecars.is_foreign)
     archive = Archive()
     if paths is not None and not (as_they_stand or ids_only):
         archive = await asyncio.to_thread(Archive.scan, paths.superseded)
     planner = Planner(rules, index, failed, archive, keep_bad=settings.skip_bad_lines)
     plan = await planner.plan(sources, settings.limit)
-    return Survey(plan, index, failed)
+    carried: list[Carried] = []
+    wanted = plan.new and (plan.orphans or settings.dedupe)
+    if paths is not None and wanted and not (ids_only or as_they_stand or settings.fresh):
+        others = None if settings.dedupe else planner.ids
+        recorded = await asyncio.to_thread(Recorded.scan, paths.results, but=others)
+        if recorded.offsets:
+            carried = await carry_over(sources, plan, recorded, planner.key, settings.images)
+    return Survey(plan, index, failed, carried, sidecars)
+
+
+def sidecars_of(
+    settings: Settings, paths: Paths | None, sources: Sequence[Source]
+) -> Sidecars | None:
+    """The sidecars of the images of the sources as they stand; None when none are written; blocks.
+
+    Raises `UsageError` when two images would share one.
+    """
+    if settings.sidecars is None or paths is None:
+        return None
+    folders = [source for source in sources if isinstance(source, FolderSource)]
+    images = ((name, each.root, image) for each in folders for name, image in each.images())
+    sidecars = Sidecars(settings.sidecars, images)
+    sidecars.refuse_clashes(paths)
+    sidecars.look(paths)
+    return sidecars
 
 
 def refuse_bad_lines(plan: Plan) -> None:

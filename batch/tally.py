@@ -6,7 +6,7 @@ import heapq
 import math
 from collections import Counter
 
-from .models import Result
+from .models import Result, Usage
 
 FINEST = 0.0005
 """Seconds; latencies below are told as this."""
@@ -45,6 +45,8 @@ class Tally:
         self.answered = 0
         self.failed = 0
         self.retries = 0
+        self.unfit = 0
+        """Answers that did not pass the checks; their tokens and cost count too."""
         self.input_tokens = 0
         self.output_tokens = 0
         self.unknown_usage = 0
@@ -54,19 +56,35 @@ class Tally:
         self.slowest: list[tuple[float, str]] = []
         """The three slowest jobs as (seconds, id), a heap."""
 
+    @property
+    def replies(self) -> int:
+        """Answers that came, accepted or not."""
+        return self.answered + self.unfit
+
     def count(self, result: Result) -> None:
         """Count an answer that is in the file."""
         self.answered += 1
-        self.input_tokens += result.input_tokens or 0
-        self.output_tokens += result.output_tokens or 0
-        self.unknown_usage += result.output_tokens is None
-        self.cost += result.cost_usd or 0.0
+        self._pay(result.input_tokens, result.output_tokens, result.cost_usd)
+        if not result.attempts:
+            return  # it was a twin's answer
         self.latencies.add(result.latency_s)
         slow = (result.latency_s, result.id)
         if len(self.slowest) < 3:
             heapq.heappush(self.slowest, slow)
         elif slow > self.slowest[0]:
             heapq.heapreplace(self.slowest, slow)
+
+    def count_unfit(self, usage: Usage, cost: float | None) -> None:
+        """Count an answer that is not accepted: it was paid all the same."""
+        self.unfit += 1
+        self._pay(usage.input_tokens, usage.output_tokens, cost)
+
+    def _pay(self, input_tokens: int | None, output_tokens: int | None, cost: float | None) -> None:
+        """Count what an answer took."""
+        self.input_tokens += input_tokens or 0
+        self.output_tokens += output_tokens or 0
+        self.unknown_usage += output_tokens is None
+        self.cost += cost or 0.0
 
     def count_failed(self, code: str) -> None:
         """Count a job that ended without an answer."""

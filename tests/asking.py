@@ -14,7 +14,9 @@ from batch.providers.openai import OpenAI
 from batch.providers.registry import BUILT_IN, find_provider
 
 over_http = pytest.mark.parametrize("kind", [Dynaspark, OpenAI], ids=lambda kind: kind.name)
-over_all = pytest.mark.parametrize("kind", [find_provider(name) for name in BUILT_IN], ids=BUILT_IN)
+COMMAND = "exec:env MODEL={model} cat"
+NAMES = [name.replace("exec:COMMAND", COMMAND) for name in BUILT_IN]
+over_all = pytest.mark.parametrize("kind", [find_provider(name) for name in NAMES], ids=BUILT_IN)
 
 
 def question(text="hi"):

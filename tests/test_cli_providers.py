@@ -1,5 +1,7 @@
 """`overnight providers`: what can answer, and what each needs."""
 
+import re
+
 import pytest
 
 from batch.providers.registry import find_provider, provider_names
@@ -19,8 +21,11 @@ def test_every_provider_is_listed_with_its_summary(shell):
 def test_one_provider_is_told_with_all_that_it_needs(shell, name):
     done = shell("providers", name)
     assert done.code == 0
-    facts = dict(line.split(maxsplit=1) for line in done.out.splitlines())
-    assert list(facts) == "name summary server key models default images schema".split()
+    facts = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in done.out.splitlines())
+    common = ["name", "summary", "server", "key", "models", "default", "images", "schema"]
+    pictures = ["as they are", "converted", "animations", "at most"]
+    assert [fact for fact in facts if fact not in pictures] == common
+    assert [fact for fact in facts if fact in pictures] in ([], pictures)
     assert facts["name"] == name
 
 
@@ -33,6 +38,19 @@ def test_what_a_provider_needs_is_said_in_words_of_options(shell):
     assert "optional: --key-file FILE or DYNASPARK_API_KEY" in dynaspark
     assert "1 a job" in dynaspark
     assert "none: works on this machine" in shell("providers", "offline").out
+
+
+def test_the_limits_of_pictures_are_told(shell):
+    openai = shell("providers", "openai").out
+    assert "1500 a job" in openai
+    assert "JPEG, PNG, WebP, GIF (with --base-url: JPEG, PNG)" in openai
+    assert "BMP, TIFF, AVIF, HEIC" in openai
+    assert "their first picture" in openai
+    assert "50,000,000 bytes a job" in openai
+    dynaspark = shell("providers", "dynaspark").out
+    assert re.search(r"^as they are\s+JPEG, PNG, WebP$", dynaspark, re.MULTILINE)
+    assert re.search(r"^converted\s+GIF, BMP, TIFF, AVIF, HEIC$", dynaspark, re.MULTILINE)
+    assert re.search(r"^converted\s+none$", shell("providers", "offline").out, re.MULTILINE)
 
 
 def test_an_unknown_provider_is_told_with_the_nearest_name(shell):

@@ -76,7 +76,7 @@ def test_flag_beats_environment_beats_file(shell, monkeypatch):
         ("[run]\nbase_url = 5", "base_url in [run] must be a text or a list of texts"),
         ("[run]\nbase_url = ['http://x', 5]", "base_url in [run] must be a text or a list"),
         ("[rum]\n", "unknown table or key 'rum': did you mean 'run'?"),
-        ("model = 'x'", "unknown table or key 'model': there are check, provider, run"),
+        ("model = 'x'", "unknown table or key 'model': there are caption, check, export, "),
         ("run = 5", "run must be a table: write [run]"),
         ("[provider.opnai]\n", "unknown provider: did you mean 'openai'?"),
         ("[provider]\nopenai = 5", "[provider.openai] must be a table"),

@@ -37,7 +37,7 @@ def options_page():
         lines += ["| option | meaning | default |", "|---|---|---|"]
         for option in command.params:
             if isinstance(option, click.Option) and not option.hidden:
-                names = ", ".join(f"`{each}`" for each in option.opts)
+                names = ", ".join(f"`{each}`" for each in option.opts + option.secondary_opts)
                 default = f"`{option.default}`" if option.show_default else ""
                 lines.append(f"| {names} | {option.help or ''} | {default} |")
         lines.append("")

@@ -18,6 +18,7 @@ FLOORS = (
         (
             "errors",
             "models",
+            "image_limits",
             "events",
             "lines",
             "files",
@@ -29,7 +30,17 @@ FLOORS = (
     ),
     (
         "tools",
-        ("sources", "media", "providers", "limits", "retry", "results", "credentials", "tally"),
+        (
+            "sources",
+            "media",
+            "providers",
+            "limits",
+            "retry",
+            "results",
+            "credentials",
+            "tally",
+            "patterns",
+        ),
     ),
     (
         "run",
@@ -37,17 +48,21 @@ FLOORS = (
             "estimate",
             "routes",
             "outcomes",
+            "checks",
+            "declined",
             "refusals",
             "feedback",
             "loader",
             "plan",
+            "moved",
+            "twins",
             "completers",
             "runner",
         ),
     ),
     (
         "where it runs",
-        ("settings", "routing", "survey", "summary", "recorder", "session", "engines"),
+        ("settings", "routing", "survey", "summary", "recorder", "session", "engines", "exports"),
     ),
     ("faces", ("views", "cli", "__main__")),
 )
@@ -62,6 +77,9 @@ ONLY_IN = {
     "rich": {"views"},
     "uvloop": {"engines"},
     "PIL": {"media", "providers"},
+    "jinja2": {"views"},
+    "pillow_heif": {"media"},
+    "pyarrow": {"exports"},
 }
 
 LONGEST_MODULE = 350

@@ -72,7 +72,8 @@ async def test_folders_are_walked_and_sorted_with_their_files(tmp_path):
 
 @pytest.mark.parametrize(
     "suffix",
-    ["jpg", "JPG", "jpeg", "png", "Png", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic"],
+    "jpg JPG jpeg JPE jfif png Png apng webp WEBP gif bmp BMP tif TIF tiff avif AVIF heic HEIC "
+    "heif hif HIF".split(),
 )
 async def test_every_image_suffix_counts_in_any_case(tmp_path, suffix):
     fill(tmp_path, f"a.{suffix}")

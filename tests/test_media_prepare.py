@@ -213,7 +213,8 @@ def test_a_turned_picture_comes_out_upright(kind, turn):
         after = opened(image.data)
         assert after.size == ((96, 64) if rules.max_side is None else (48, 32))
         assert after.format == kind
-        assert after.info["icc_profile"] == PROFILE
+        untouched = turn == 1 and rules.max_side is None
+        assert ("icc_profile" in after.info) == untouched  # encoded anew it is sRGB without one
         assert_upright(after)
 
 
@@ -302,8 +303,7 @@ def test_original_bytes_go_as_they_are_after_the_same_checks():
         (b"%PDF-1.7", "PDF"),
         (b"%!PS-Adobe-3.0 EPSF-3.0", "PostScript"),
         (b"8BPS\0\1", "Photoshop"),
-        (b"\0\0\0\x18ftypheic", "HEIC"),
-        (b"\0\0\0\x18ftypavif", "AVIF"),
+        (b"BMW makes cars, and this is a text about them.", "text"),
         (b"\0\0\0\x18ftypmp42", "video"),
         (b"RIFF\0\0\0\0WAVE", "no image"),
         (b"\x7fELF\2\1\1\0", "no image"),
@@ -314,14 +314,14 @@ def test_what_is_no_image_is_refused_with_the_allowed_types(data, word):
     error = refusal(data)
     assert error.code == "image_invalid"
     assert word in str(error)
-    assert "jpeg, png, webp and gif" in str(error)
+    assert "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC are read" in str(error)
 
 
-@pytest.mark.parametrize("kind", ["TIFF", "BMP", "ICO", "JPEG2000", "AVIF", "PPM"])
+@pytest.mark.parametrize("kind", ["ICO", "JPEG2000", "PPM"])
 def test_a_sound_image_of_another_type_is_refused(kind):
     error = refusal(encoded(four_corners(), kind))
     assert error.code == "image_invalid"
-    assert "jpeg, png, webp and gif" in str(error)
+    assert "are read" in str(error)
     assert "of another type" in str(error) or kind == "PPM"
 
 

@@ -74,6 +74,7 @@ def test_the_built_in_providers_are_told_first():
         ("dinaspark", "did you mean dynaspark?"),
         ("zzz", "there are offline, dynaspark, openai, fake"),
         ("", "there are offline"),
+        ("execute", "exec:COMMAND"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, words):

@@ -13,7 +13,7 @@ from ..results.paths import check_output
 from ..routing import make_provider, make_ways
 from ..settings import Settings, is_stream
 from ..survey import Survey, open_sources, refuse_bad_lines, survey
-from ..views.progress import unfilled_words
+from ..views.progress import unfilled_words, withheld_words
 from ..views.text import codes, count
 from .given import settings_of
 from .out import put_json, put_text
@@ -83,6 +83,7 @@ def check_facts(settings: Settings, found: Survey) -> dict[str, Any]:
         "failed": plan.kept.total(),
         "bad_lines": plan.bad_count,
         "orphans": plan.orphans,
+        "withheld": plan.withheld,
         "to_do": plan.queued,
         "images": plan.images,
         "estimated_input_tokens": plan.tokens,
@@ -116,6 +117,8 @@ def check_lines(settings: Settings, found: Survey) -> list[str]:
     if plan.images:
         size += f", {count(plan.images, 'image')}"
     lines.append(f"to do: {count(plan.queued, 'request')} to {settings.provider}, {size}")
+    if plan.withheld:
+        lines.append(withheld_words(plan.withheld))
     if plan.unfilled:
         lines.append(unfilled_words(plan.unfilled))
     if (cost := estimated_cost(settings, found)) is not None:

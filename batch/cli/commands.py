@@ -9,9 +9,13 @@ from typing import Any
 
 import click
 
+from ..exports.formats import FORMATS
+from .acceptance import acceptance
+from .captioning import FOLDERS, PRESET, SIDECARS
 from .options import (
     ASKING,
     CONFIG,
+    EXPORT,
     GOING_ON,
     IMAGES,
     JSON,
@@ -19,8 +23,10 @@ from .options import (
     MANNERS,
     OUTPUT,
     PACE,
+    PAGE,
     QUIET,
     RESULTS,
+    ROOT,
     WATCH,
     WHO,
 )
@@ -32,9 +38,18 @@ RUN_SECTIONS: Sections = {
     "Who answers": WHO,
     "Which jobs": GOING_ON,
     "Pace and patience": PACE,
-    "Images": IMAGES,
+    "Images": (*FOLDERS, *IMAGES),
+    "What is accepted": acceptance(refuse_refusals=False),
     "Results": OUTPUT,
     "Manners": (*MANNERS, JSON, CONFIG),
+}
+
+
+CAPTION_SECTIONS: Sections = {
+    "What is asked": (*PRESET, *ASKING),
+    "Sidecars": SIDECARS,
+    **{title: RUN_SECTIONS[title] for title in list(RUN_SECTIONS)[1:]},
+    "What is accepted": acceptance(refuse_refusals=True),
 }
 
 
@@ -96,6 +111,13 @@ def sources() -> click.Argument:
     return click.Argument(["sources"], nargs=-1, required=True, metavar="SOURCE…")
 
 
+def folders() -> click.Argument:
+    """Folders and images; none where only the prompt is asked for."""
+    return click.Argument(["sources"], nargs=-1, metavar="FOLDER…")
+
+
+FORMAT_LINES = "\n".join(f"  {name:<11} {made}" for name, made in FORMATS.items())
+
 COMMANDS: dict[str, click.Command] = {
     command.name or "": command
     for command in (
@@ -115,6 +137,22 @@ Examples:
             RUN_SECTIONS,
         ),
         Command(
+            "caption",
+            "Caption the images of folders: `run` with a preset prompt, and a text beside each.",
+            """Answers go to FOLDER's results file first, then to a sidecar beside each image.
+Images that have a sidecar already are left alone (--existing). The same command again goes on; a
+sidecar that is missing is written from the results file without asking again.
+
+\b
+Examples:
+  overnight caption photos/
+  overnight caption photos/ --provider openai --base-url http://127.0.0.1:11434 -m MODEL
+  overnight caption set/ --preset tags --prefix "ohwx, " --provider openai -m MODEL
+  overnight caption photos/ --preset alt --sidecar xmp --provider openai -m MODEL""",
+            folders(),
+            CAPTION_SECTIONS,
+        ),
+        Command(
             "check",
             "Validate the source and say what a run would do; sends and writes nothing.",
             """Ends with 2 when a line cannot run. Takes the options of `run`: change the one word.
@@ -128,7 +166,7 @@ Examples:
                 "What is asked": ASKING,
                 "Who answers": WHO,
                 "Which jobs": GOING_ON,
-                "Images": IMAGES,
+                "Images": (*FOLDERS, *IMAGES),
                 "Results": (RESULTS,),
                 "Manners": (QUIET, JSON, CONFIG),
             },
@@ -168,6 +206,49 @@ Examples:
             {
                 "Source": (*ASKING, LAST_PROVIDER),
                 "Results": (RESULTS,),
+                "Manners": (QUIET, JSON, CONFIG),
+            },
+            RUN_SECTIONS,
+        ),
+        Command(
+            "report",
+            "Write the answers as one page to look through: a gallery, or a table.",
+            """The page is STEM.report.html beside the results; it asks nobody for anything and shows
+images from the files beside it. Prompt, model and provider are those of the last run; the options
+of `run` are taken too.
+
+\b
+Examples:
+  overnight report photos/ --open
+  overnight report night.jsonl --out /tmp/night.html""",
+            sources(),
+            {
+                "Page": PAGE,
+                "Source": (*ASKING, LAST_PROVIDER),
+                "Results": (RESULTS,),
+                "Manners": (QUIET, CONFIG),
+            },
+            RUN_SECTIONS,
+        ),
+        Command(
+            "export",
+            "Write the answers in the format of another program.",
+            f"""Reads the results file and the images, asks nobody. Answers whose image is gone or
+changed, or shared with another answer, are left out and told; the command then ends with 1.
+
+\b
+Formats:
+{FORMAT_LINES}
+
+\b
+Examples:
+  overnight export photos/ --to hf
+  overnight export photos/ --to webdataset --out shards/photos
+  overnight export night.jsonl --to csv --bom --out night.csv""",
+            sources(),
+            {
+                "Export": EXPORT,
+                "Source": (ROOT, RESULTS),
                 "Manners": (QUIET, JSON, CONFIG),
             },
             RUN_SECTIONS,

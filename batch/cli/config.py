@@ -15,8 +15,11 @@ from ..errors import UsageError
 
 FILE_NAME = "overnight.toml"
 PROVIDER_KEYS = frozenset({"base_url", "key_file", "price"})
-COMMAND_TABLES = frozenset({"run", "check", "status", "verify"})
+COMMAND_TABLES = frozenset({"run", "caption", "check", "status", "verify", "report", "export"})
 TABLES = COMMAND_TABLES | {"provider"}
+
+OWN_TABLE = frozenset({"run", "caption"})
+"""Commands that do jobs; the others look at what these did."""
 
 MANNERS = frozenset({"dry_run", "quiet", "verbose", "progress", "json", "watch", "config"})
 """Options that are about one command's own talk, so that `check` does not take them from `run`."""
@@ -79,7 +82,7 @@ def apply_config(ctx: click.Context, _param: click.Parameter, value: str | None)
     known = {p.name: p for p in ctx.command.params if isinstance(p, click.Option) and p.name}
     name = ctx.info_name or ""
     layers = [(f"[{name}] in {path}", command_table(tables, name, known, path))]
-    if name != "run":
+    if name not in OWN_TABLE:
         shared = command_table(tables, "run", known, path)
         shared = {key: each for key, each in shared.items() if key not in MANNERS}
         told = environment("run", [each for key, each in known.items() if key not in MANNERS])

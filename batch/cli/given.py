@@ -12,10 +12,11 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from ..checks import Checks
 from ..errors import UsageError
 from ..media.load import ImageRules
 from ..models import Price
-from ..providers.registry import find_provider
+from ..providers.registry import find_provider, is_command
 from ..settings import Fallback, Settings, is_stream
 
 DECIDING = ("prompt", "system", "model")
@@ -56,6 +57,7 @@ def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
         max_side=values["max_side"],
         original_bytes=values["original_bytes"],
     )
+    values["checks"] = checks_of(values)
     values["fallback"] = fallback_of(values["fallback"], tables)
     plain = {name: value for name, value in values.items() if name in PLAIN and value is not None}
     program = ctx.find_root().info_name or "overnight"
@@ -70,11 +72,22 @@ def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
     )
 
 
+def checks_of(values: Mapping[str, Any]) -> Checks | None:
+    """What is asked of answers; None when nothing is."""
+    checks = Checks(**{name: values[name] for name in Checks.__struct_fields__})
+    checks.validate()
+    return None if checks.asks_nothing else checks
+
+
 def fallback_of(given: str | None, tables: Mapping[str, Any]) -> Fallback | None:
     """The fallback that `PROVIDER:MODEL` names, with what the configuration knows of it."""
     if given is None:
         return None
     provider, _, model = given.partition(":")
+    if is_command(given):  # its colons are its own
+        provider, model = given, ""
+        if "{model}" in given:
+            raise UsageError(f"--fallback {given}: write the model in place of {{model}}")
     find_provider(provider)
     known = tables.get(provider, {})
     return Fallback(
@@ -150,9 +163,13 @@ def price_of(table: Any) -> Price | None:
 
 
 def command_to_go_on(typed: Sequence[str]) -> str:
-    """What to type to go on, as a shell takes it: the typed command as a `run`, without secrets."""
-    _, *rest = typed or ("run",)
-    return PASSWORD.sub(r"\1…@", shlex.join(["run", *words_to_go_on(rest)]))
+    """What to type to go on, as a shell takes it: the typed command less its secrets.
+
+    It is a `run` unless it was a `caption`.
+    """
+    name, *rest = typed or ("run",)
+    words = [name if name == "caption" else "run", *words_to_go_on(rest)]
+    return PASSWORD.sub(r"\1…@", shlex.join(words))
 
 
 def words_to_go_on(words: Iterable[str]) -> Iterator[str]:

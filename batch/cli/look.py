@@ -14,6 +14,7 @@ from msgspec import Struct
 from ..errors import UsageError
 from ..results.lock import lock_facts
 from ..results.paths import Paths
+from ..results.sidecars import SidecarRules
 from ..results.state import RunState, read_state
 from ..routing import make_provider
 from ..settings import FOLDER_PROMPT, Settings, is_stream
@@ -71,6 +72,9 @@ def with_last_options(
             given,
             provider=given.provider if provider_given else facts["provider"],
             root=given.root or facts.get("root"),
+            ext=given.ext or tuple(facts.get("ext", ())),
+            exclude=given.exclude or tuple(facts.get("exclude", ())),
+            sidecars=msgspec.convert(facts.get("sidecars"), SidecarRules | None),
             flags={**facts.get("flags", {}), **given.flags},
             ambient={**given.ambient, **facts.get("ambient", {})},
         ), True

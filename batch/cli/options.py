@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..exports.formats import FORMATS
 from .config import apply_config
 from .types import Duration, Size
 
@@ -32,16 +33,18 @@ def choice(*values: str) -> click.Choice[str]:
     return click.Choice(values)
 
 
+ROOT = option(
+    "--root",
+    metavar="DIR",
+    help="Folder that image paths are relative to and may not leave [the source's own].",
+)
+
 ASKING = (
     option("-p", "--prompt", metavar="TEXT", help="Prompt for jobs that have none of their own."),
     option("--prompt-file", metavar="FILE", help="Read that prompt from a UTF-8 file."),
     option("-s", "--system", metavar="TEXT", help="System message for jobs that have none."),
     option("-m", "--model", metavar="NAME", help="Model for jobs that name none."),
-    option(
-        "--root",
-        metavar="DIR",
-        help="Folder that image paths are relative to and may not leave [the source's own].",
-    ),
+    ROOT,
 )
 
 PROVIDER = option(
@@ -85,6 +88,7 @@ GOING_ON = (
         help="Which failures of earlier runs are tried again.",
     ),
     flag("--fresh", help="Do everything again; old answers are set aside, not deleted."),
+    flag("--dedupe", help="Ask once what several jobs ask alike, and give all of them the answer."),
     flag("--skip-bad-lines", help="Turn lines that cannot run into failed lines and go on."),
     option(
         "--max-line-bytes",
@@ -191,6 +195,37 @@ IMAGES = (
     ),
 )
 
+EXPORT = (
+    option("--to", type=choice(*FORMATS), required=True, help="The format, one of those above."),
+    option(
+        "--out",
+        metavar="PATH",
+        help="The file or folder to write [beside the results; hf and txt: beside the images].",
+    ),
+    flag("--overwrite", help="Replace files that exist and differ."),
+    option(
+        "--caption-ext",
+        default=".txt",
+        metavar="EXT",
+        help="Ending of the caption files of --to txt.",
+    ),
+    flag("--bom", help="Begin a CSV file with the mark by which Excel knows UTF-8."),
+    option(
+        "--maxcount",
+        type=COUNT,
+        default=10_000,
+        metavar="N",
+        help="Answers in a shard of --to webdataset, at the most.",
+    ),
+    option(
+        "--maxsize",
+        type=SIZE,
+        default="1GiB",
+        metavar="SIZE",
+        help="Bytes of a shard of --to webdataset, at the most.",
+    ),
+)
+
 RESULTS = option(
     "-o", "--output", metavar="FILE", help="Results file [beside the source]; - for stdout."
 )
@@ -227,6 +262,15 @@ MANNERS = (
 
 JSON = flag("--json", help="Print the numbers as JSON on stdout.")
 WATCH = flag("--watch", help="Look again every two seconds until the run ends.")
+PAGE = (
+    option("--out", metavar="FILE", help="The page [STEM.report.html beside the results]."),
+    flag("--open", help="Show the page in your browser."),
+    flag(
+        "--embed",
+        help="Small pictures inside the page for any number of images, about 6 KB each, instead of"
+        " links to the files (which it does by itself up to 200).",
+    ),
+)
 CONFIG = option(
     "--config",
     metavar="FILE",

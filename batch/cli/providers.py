@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from ..credentials import key_variable
 from ..errors import UsageError
+from ..media.formats import FORMATS
 from ..providers.base import AsyncGeneratorProvider
 from ..providers.registry import find_provider, provider_names
 from .out import put_text
@@ -51,5 +53,32 @@ def facts(provider: type[AsyncGeneratorProvider]) -> dict[str, str]:
         "models": ", ".join(provider.get_models()) or "any that the server has",
         "default": provider.default_model or "none: name one with -m",
         "images": f"{images} a job",
+        **image_facts(provider),
         "schema": "yes" if provider.supports_schema else "no",
     }
+
+
+def image_facts(provider: type[AsyncGeneratorProvider]) -> dict[str, str]:
+    """What a provider takes of each picture; nothing of one that takes none."""
+    if provider.max_images == 0:
+        return {}
+    limits = provider.image_limits
+    facts = {"as they are": listed(limits.types)}
+    elsewhere = provider().limits_at(["http://127.0.0.1"])
+    if not provider.in_process and elsewhere.types != limits.types:
+        facts["as they are"] += f" (with --base-url: {listed(elsewhere.types)})"
+    facts["converted"] = listed([kind for kind in FORMATS if kind not in limits.types]) or "none"
+    facts["animations"] = "as they are" if limits.animations else "their first picture"
+    sizes = {
+        "bytes an image": limits.max_bytes,
+        "bytes a job": limits.max_total_bytes,
+        "pixels a side": limits.max_side,
+    }
+    told = [f"{size:,} {unit}" for unit, size in sizes.items() if size is not None]
+    facts["at most"] = "; ".join(told) or "what the server takes"
+    return facts
+
+
+def listed(types: Sequence[str]) -> str:
+    """Media types by the names that people use."""
+    return ", ".join(FORMATS[kind].name if kind in FORMATS else kind for kind in types)

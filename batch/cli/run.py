@@ -8,6 +8,7 @@ import click
 
 from ..engines.local import run_local
 from ..errors import UsageError
+from ..settings import Settings
 from ..views.progress import make_view
 from .check import print_check
 from .given import settings_of
@@ -15,8 +16,12 @@ from .out import put_json
 
 
 def work(ctx: click.Context, values: dict[str, Any]) -> int:
-    """Run, then sum up on stderr, and with --json on stdout too."""
-    settings = settings_of(ctx, values)
+    """Do the run that the options make."""
+    return run(settings_of(ctx, values), values)
+
+
+def run(settings: Settings, values: dict[str, Any]) -> int:
+    """Run, then sum up on stderr, and with --json on stdout too; its exit code."""
     if values["json"] and settings.streams:
         raise UsageError("--json and -o - both want stdout: give one of them")
     if values["dry_run"]:

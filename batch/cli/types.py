@@ -13,6 +13,26 @@ DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 
 
+class Suffixes(click.ParamType[tuple[str, ...]]):
+    """Endings of image files with commas between: jpg,png."""
+
+    name = "endings"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """The endings in lower case, each with its dot."""
+        from ..sources.folder import SUFFIXES
+
+        given = [each.strip().lower() for each in str(value).split(",")]
+        found = tuple(each if each.startswith(".") else f".{each}" for each in given if each)
+        unknown = [each for each in found if each not in SUFFIXES]
+        if unknown or not found:
+            known = ",".join(each[1:] for each in SUFFIXES)
+            self.fail(f"{value!r} names no images: there are {known}", param, ctx)
+        return found
+
+
 class Duration(click.ParamType[float]):
     """Seconds as a number, or with a unit: 90s, 5m, 2h; `positive` when 0 means nothing."""
 

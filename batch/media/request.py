@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import JobError, Rejected
+from ..image_limits import ImageLimits
 from ..models import (
     Image,
     ImageLink,
@@ -38,6 +39,8 @@ class LoadRules(Struct, frozen=True):
     """The provider works on this machine and takes the files as they are."""
     allow_remote: bool = False
     """http addresses in `messages` are passed on to the provider; we fetch none."""
+    limits: ImageLimits = ImageLimits()
+    """What the provider takes of pictures."""
 
 
 class Loaded(Struct, frozen=True):
@@ -83,6 +86,7 @@ class Loader:
         self.error: JobError | None = None
         self._job = job
         self._rules = rules
+        self._limits = rules.limits.share(len(job.images))
 
     def message(self, message: JobMessage) -> Message:
         """The message with its images loaded."""
@@ -121,7 +125,7 @@ class Loader:
         if self._rules.originals:
             rules = msgspec.structs.replace(rules, original_bytes=True)
         try:
-            return prepare(data, rules)
+            return prepare(data, rules, self._limits)
         except Rejected as error:
             raise Rejected(f"{shortened(source)}: {error}", error.code) from error
 
@@ -133,11 +137,12 @@ class Loader:
         return ImageLink(part.source, part.detail)
 
     def check_body(self, body: dict[str, Any]) -> None:
-        """Hold the images of a verbatim body to the same rules."""
+        """Hold the images of a verbatim body to the same rules; they go out as they are."""
+        rules = msgspec.structs.replace(self._rules.images, original_bytes=True)
         for url in body_images(body):
             if url.startswith("data:"):
                 try:
-                    prepare(decode_data_uri(url, self._rules.images), self._rules.images)
+                    prepare(decode_data_uri(url, rules), rules, self._rules.limits)
                 except JobError as error:
                     self.error = self.error or error
             elif not (url.startswith(REMOTE) and self._rules.allow_remote):

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from ..errors import Rejected
+from ..image_limits import ImageLimits
 from ..models import Image, ImageLink, Job, Request
 from .codec import Codec
 from .connection import Completer, Connection
@@ -55,6 +56,8 @@ class AsyncGeneratorProvider(Codec, ProviderModelMixin):
     """Whether a job must name a model."""
     in_process: ClassVar[bool] = False
     """Answers on this machine, without a socket, a key or a price."""
+    can_break: ClassVar[bool] = False
+    """Whether one in process can itself be at fault when every job is refused the same way."""
     takes_originals: ClassVar[bool] = False
     """Whether images come as the file's own bytes, metadata and all (nothing goes out)."""
     use_nodriver: ClassVar[bool] = False
@@ -67,6 +70,8 @@ class AsyncGeneratorProvider(Codec, ProviderModelMixin):
 
     None of them unless a provider says so: one that forgets it must not drop them in silence.
     """
+    image_limits: ClassVar[ImageLimits] = ImageLimits()
+    """What its own server takes of each picture; others are converted before they are sent."""
     paths: ClassVar[frozenset[str]] = frozenset()
     """The wire's own paths that an OpenAI batch line may name."""
 
@@ -81,6 +86,10 @@ class AsyncGeneratorProvider(Codec, ProviderModelMixin):
         if self.needs_model and job.body is None and not (job.model or self.default_model):
             return f"{self.name} needs a model: add -m MODEL"
         return ""
+
+    def limits_at(self, base_urls: Sequence[str]) -> ImageLimits:
+        """What the servers at these addresses take of pictures; no address is its own server."""
+        return self.image_limits
 
     @classmethod
     def reason_too_many(cls, images: int) -> str:
@@ -102,6 +111,9 @@ class AsyncGeneratorProvider(Codec, ProviderModelMixin):
         if too_many := cls.reason_too_many(len(images)):
             raise Rejected(too_many, "unsupported")
         return images
+
+    def check_usable(self) -> None:
+        """Raise `UsageError` when it cannot work on this machine; asked before a run begins."""
 
     def connect(self, connection: Connection) -> Completer:
         """What answers requests over `connection`."""

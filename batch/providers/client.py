@@ -10,7 +10,6 @@ import asyncio
 import math
 import os
 from collections.abc import Sequence
-from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -26,6 +25,7 @@ from .allowance import allowance_of
 from .classify import error_words
 from .codec import Codec
 from .connection import Connection
+from .redact import redacted, secret_forms
 
 CONNECT_TIMEOUT = 10.0
 SECRET_LENGTH = 16
@@ -258,18 +258,3 @@ def proxy_for(url: URL) -> str | None:
         return None
     proxy = getproxies().get(url.scheme)
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy
-
-
-def redacted(text: str, secrets: Sequence[str]) -> str:
-    """The text with `[key]` for each secret in it."""
-    for secret in secrets:
-        text = text.replace(secret, "[key]")
-    return text
-
-
-def secret_forms(key: str) -> tuple[str, ...]:
-    """A key as servers echo it: plain, percent-encoded, base64."""
-    if not key:
-        return ()
-    plain = pybase64.b64encode(key.encode()).decode()
-    return tuple(dict.fromkeys((key, quote(key), quote(key, safe=""), plain, plain.rstrip("="))))

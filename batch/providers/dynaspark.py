@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from ..errors import Retryable
+from ..image_limits import JPEG, PNG, WEBP, ImageLimits
 from ..models import Call, Message, Reply, Request
 from .base import AsyncGeneratorProvider, ProviderModelMixin
 from .wire import encode_json, error_in_reply, form_call, read_json
@@ -40,6 +41,8 @@ class Dynaspark(AsyncGeneratorProvider, ProviderModelMixin):
     supports_system_message = False
     supports_message_history = False
     max_images = 1
+    image_limits: ClassVar[ImageLimits] = ImageLimits(types=(JPEG, PNG, WEBP), animations=False)
+    """What the Gemini models behind it take (they read HEIC too, the form in between may not)."""
     default_model = "gemini-1.5-flash"
     default_vision_model = default_model
     models: ClassVar[list[str]] = [

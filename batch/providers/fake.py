@@ -1,8 +1,9 @@
 """A scripted provider for tests, benches and rehearsals: it answers in process.
 
-Its script stands in the job's `params`, so that a job file tells its own story: `reply` (text),
-`delay` (seconds before each reply), `failures` (one failure code an attempt, then the reply).
-Without a script it echoes the prompt.
+Its script stands in the job's `params`, so that a job file tells its own story: `reply` (text) or
+`replies` (a text an attempt, the last one again and again), `finish_reason`, `delay` (seconds
+before each reply), `failures` (one failure code an attempt, then the replies). Without a script it
+echoes the prompt.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Fake(AsyncGeneratorProvider, ProviderModelMixin):
     """Echoes, waits and fails as its script says."""
 
     name = "fake"
-    summary = "scripted replies for tests and rehearsals: params reply, delay, failures"
+    summary = "scripted replies for tests and rehearsals: params reply, replies, delay, failures"
     in_process = True
     default_model = "fake-1"
     supports_schema = True
@@ -56,13 +57,23 @@ class FakeClient:
         script = request.params
         if delay := script.get("delay"):
             await asyncio.sleep(delay)
-        if failures := script.get("failures"):
-            act = self._played.get(prompt, 0)
-            self._played[prompt] = act + 1
+        text = script.get("reply", f"echo: {prompt}")
+        failures, replies = script.get("failures", ()), script.get("replies", ())
+        if failures or replies:
+            act = self._next_act(request)
             if act < len(failures):
                 raise failure(failures[act], script)
-        text = script.get("reply", f"echo: {prompt}")
-        return Reply(text, request.model, Usage(len(prompt) // 4, len(text) // 4), "stop")
+            if replies:
+                text = replies[min(act - len(failures), len(replies) - 1)]
+        usage = Usage(len(prompt) // 4, len(text) // 4)
+        return Reply(text, request.model, usage, script.get("finish_reason", "stop"))
+
+    def _next_act(self, request: Request) -> int:
+        """How often the request's first prompt was asked before."""
+        prompt = next((each.text for each in request.messages if each.role == "user"), "")
+        act = self._played.get(prompt, 0)
+        self._played[prompt] = act + 1
+        return act
 
     async def drop(self) -> None:
         """There is no connection."""

@@ -8,12 +8,14 @@ may come with status 200 (OpenRouter), inside `choices[0]` too; `content` may be
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from ..errors import Rejected, Retryable
+from ..image_limits import JPEG, PNG, ImageLimits
 from ..models import Call, Image, ImageLink, Job, Message, Picture, Reply, Request, Usage
 from .base import AsyncGeneratorProvider, ProviderModelMixin
 from .classify import plain
@@ -21,6 +23,14 @@ from .wire import data_url, error_in_reply, json_call, read_json, tokens
 
 VERSIONED = re.compile(r"/v\d[^/]*(?=/|$)")
 SCHEMA_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+OWN_LIMITS = ImageLimits(animations=False, max_total_bytes=50_000_000)
+"""PNG, JPEG, WebP and still GIF; 400 above about 50 MB in all (measured September 2026)."""
+OTHERS_LIMITS = ImageLimits(types=(JPEG, PNG), animations=False)
+"""What every server takes that copies the wire.
+
+Ollama refuses GIF; llama.cpp decodes no WebP, and some builds answer as if there were no picture.
+"""
 
 OWN_FIELDS = frozenset({"model", "messages"})
 """What the body takes from the job itself, so that `params` would be dropped in silence."""
@@ -61,13 +71,21 @@ class OpenAI(AsyncGeneratorProvider, ProviderModelMixin):
     needs_auth = True
     needs_model = True
     supports_schema = True
-    max_images = None
+    max_images = 1500
+    image_limits: ClassVar[ImageLimits] = OWN_LIMITS
     paths: ClassVar[frozenset[str]] = frozenset({"/v1/chat/completions"})
 
     def address(self, base_url: str) -> str:
         """The base URL with its version: `/v1` is added unless one stands there already."""
         base_url = super().address(base_url)
         return base_url if VERSIONED.search(urlsplit(base_url).path) else base_url + "/v1"
+
+    def limits_at(self, base_urls: Sequence[str]) -> ImageLimits:
+        """OpenAI's own limits for its own server, the narrower ones of its copies for others."""
+        own = urlsplit(self.default_base_url).hostname
+        return (
+            OWN_LIMITS if {urlsplit(url).hostname for url in base_urls} <= {own} else OTHERS_LIMITS
+        )
 
     def reason_unsupported(self, job: Job) -> str:
         """As every provider; no streamed replies, and nothing in `params` that is a field."""

@@ -17,6 +17,7 @@ BUILT_IN = {
     "dynaspark": "batch.providers.dynaspark:Dynaspark",
     "openai": "batch.providers.openai:OpenAI",
     "fake": "batch.providers.fake:Fake",
+    "exec:COMMAND": "batch.providers.exec:Exec",
 }
 """Loaded by name, so that a provider's imports cost only those who use it."""
 
@@ -29,10 +30,13 @@ def provider_names() -> list[str]:
 def find_provider(name: str) -> type[AsyncGeneratorProvider]:
     """The provider of that name.
 
-    Raises `UsageError` with the nearest name when there is none, or when a plug-in is no provider.
+    Raises `UsageError` with the nearest name when there is none, when a plug-in is no provider,
+    and for an `exec:COMMAND` that is no command.
     """
     if name in BUILT_IN:
         found = pkgutil.resolve_name(BUILT_IN[name])
+    elif is_command(name):
+        found = pkgutil.resolve_name("batch.providers.exec:command_provider")(name)
     else:
         points = list(entry_points(group=GROUP, name=name))
         if not points:
@@ -47,6 +51,11 @@ def find_provider(name: str) -> type[AsyncGeneratorProvider]:
     if not (found.in_process or speaks(found)):
         raise UsageError(f"the provider {name!r} lacks `encode` and `decode`, or `connect`")
     return found
+
+
+def is_command(name: str) -> bool:
+    """Whether a provider's name holds the command that answers."""
+    return name.partition(":")[0] == "exec"
 
 
 def speaks(provider: type[AsyncGeneratorProvider]) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
+from ..models import Media
 from .index import file_lines
 from .paths import Paths
 from .records import row_head
@@ -53,3 +56,28 @@ def take_back(paths: Paths, offsets: Collection[int]) -> None:
     drop_lines(paths.superseded, offsets)
     if not paths.superseded.stat().st_size:
         paths.superseded.unlink()
+
+
+def carry(results: Path, answers: Iterable[tuple[int, str, tuple[Media, ...]]]) -> None:
+    """Append answers once more, each under another id and with other files; blocks.
+
+    `answers` are offsets, ids and files. The line under the earlier id stays, as an orphan's.
+    Raises `OSError` and `OutputError`.
+    """
+    wanted: dict[int, list[tuple[str, tuple[Media, ...]]]] = {}
+    for offset, name, media in answers:
+        wanted.setdefault(offset, []).append((name, media))
+    if wanted:
+        append_synced(results, renamed_lines(results, wanted))
+
+
+def renamed_lines(
+    results: Path, wanted: Mapping[int, Sequence[tuple[str, tuple[Media, ...]]]]
+) -> Iterator[bytes]:
+    """The lines at some offsets under their new ids."""
+    for line in file_lines(results):
+        if line.offset in wanted and line.data is not None:
+            for name, media in wanted[line.offset]:
+                fields = msgspec.json.decode(line.data)
+                fields |= {"id": name, "media": media}
+                yield msgspec.json.encode(fields) + b"\n"

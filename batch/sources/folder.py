@@ -1,26 +1,33 @@
-"""A folder of images: one job a file, recursively, in natural order."""
+"""A folder of images, or one of them: one job a file, recursively, in natural order."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from ..errors import UsageError
 from ..models import Job
 from .decode import BadLine
 from .entries import Entry, Problem
 from .ids import LONGEST_ID, Ids, short_hash
+from .ignore import Ignore
 from .parse import LineParser
+from .pictures import FROM_TEXT, picture_vars
 
 SUFFIXES = (
     ".jpg",
     ".jpeg",
     ".jpe",
+    ".jfif",
     ".png",
+    ".apng",
     ".webp",
     ".gif",
     ".bmp",
@@ -29,6 +36,7 @@ SUFFIXES = (
     ".avif",
     ".heic",
     ".heif",
+    ".hif",
 )
 """File names that stand for images; whether the bytes are one is told from the bytes."""
 
@@ -39,27 +47,62 @@ DIGITS = re.compile(r"(\d+)")
 PLAIN_START = re.compile(r"[A-Za-z0-9_]")
 
 
-class FolderSource:
-    """The images of a folder as they stood when it was opened."""
+class FolderRules(Struct, frozen=True):
+    """Which files of a folder are its images."""
 
-    def __init__(self, name: str, folder: Path, parser: LineParser) -> None:
+    suffixes: tuple[str, ...] = SUFFIXES
+    """Endings in lower case."""
+    exclude: tuple[str, ...] = ()
+    """Patterns as in `.overnightignore`, which is heeded too."""
+
+
+EVERY_IMAGE = FolderRules()
+
+
+class FolderSource:
+    """The images of a folder as they stood when it was opened; of a file that is one, this one."""
+
+    def __init__(
+        self, name: str, path: Path, parser: LineParser, rules: FolderRules = EVERY_IMAGE
+    ) -> None:
         self.name = name
         self.root = parser.root
         self.passed_over = 0
-        self._folder = folder
+        self._path = path
         self._parser = parser
-        if not folder.is_relative_to(self.root):
+        self._rules = rules
+        self._names = parser.placeholders()
+        self._reads_texts = bool(FROM_TEXT & self._names)
+        if not path.is_relative_to(self.root):
             raise UsageError(f"{name} is not inside --root {self.root}")
         try:
-            self._files = image_files(str(folder), self.root)
+            self._files = self._listed()
         except OSError as error:
             raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
+
+    def _listed(self) -> list[str]:
+        """The images as they stand now, as paths from the root; raises `OSError`."""
+        if self._path.is_dir():
+            return image_files(str(self._path), self.root, self._rules)
+        self._path.stat()
+        return [os.path.relpath(self._path, self.root)]
+
+    def images(self) -> Iterator[tuple[str, str]]:
+        """The id of every image and its path from the root."""
+        return ((printable_id(path), path) for path in self._files)
 
     async def entries(self, ids: Ids) -> AsyncIterator[list[Entry]]:
         """Every image as a job."""
         for start in range(0, len(self._files), GROUP):
             group = range(start, min(start + GROUP, len(self._files)))
-            yield [self._entry(at, ids) for at in group]
+            if self._reads_texts:
+                yield await asyncio.to_thread(self._group, group, ids)
+            else:
+                yield self._group(group, ids)
+
+    def _group(self, group: range, ids: Ids) -> list[Entry]:
+        """The jobs of some files."""
+        return [self._entry(at, ids) for at in group]
 
     def _entry(self, at: int, ids: Ids) -> Entry:
         """The job of one file."""
@@ -77,17 +120,20 @@ class FolderSource:
         path = self._files[at]
         # A prefix keeps a name like "~a.png" or "a:b.png" from looking like an address.
         plain = PLAIN_START.match(path) and ":" not in path
-        return self._parser.job({"id": printable_id(path), "image": path if plain else f"./{path}"})
+        fields = {"id": printable_id(path), "image": path if plain else f"./{path}"}
+        if not self._names:
+            return self._parser.job(fields)
+        return self._parser.job({**fields, "vars": picture_vars(self.root, path, self._names)})
 
     async def jobs(self, addresses: array[int]) -> AsyncIterator[Job]:
         """The jobs of the files at `addresses`."""
         for at in addresses:
-            yield self._job(at)
+            yield await asyncio.to_thread(self._job, at) if self._reads_texts else self._job(at)
 
     def grown(self) -> bool:
         """Whether images came or went since the folder was opened."""
         try:
-            return image_files(str(self._folder), self.root) != self._files
+            return self._listed() != self._files
         except OSError:
             return True
 
@@ -95,7 +141,7 @@ class FolderSource:
         """Nothing is open."""
 
 
-def image_files(folder: str, root: str) -> list[str]:
+def image_files(folder: str, root: str, rules: FolderRules = EVERY_IMAGE) -> list[str]:
     """Paths of the image files under `folder`, relative to `root`, in natural order.
 
     Hidden files and folders are left out. Links to folders are not followed; a link to a file is
@@ -105,6 +151,7 @@ def image_files(folder: str, root: str) -> list[str]:
     top = os.path.relpath(folder, root)
     prefix = "" if top == os.curdir else f"{top}/"
     cut = len(folder.rstrip("/")) + 1
+    ignore = Ignore.of(folder, rules.exclude)
     found: list[str] = []
     waiting = [folder]
     while waiting:
@@ -119,9 +166,14 @@ def image_files(folder: str, root: str) -> list[str]:
             for item in items:
                 if item.name.startswith("."):
                     continue
-                if item.is_dir(follow_symlinks=False):
+                is_folder = item.is_dir(follow_symlinks=False)
+                if not (is_folder or item.name.lower().endswith(rules.suffixes)):
+                    continue
+                if ignore.leaves_out(item.path[cut:], is_folder=is_folder):
+                    continue
+                if is_folder:
                     waiting.append(item.path)
-                elif item.name.lower().endswith(SUFFIXES):
+                else:
                     found.append(prefix + item.path[cut:])
     return sorted(found, key=natural)
 

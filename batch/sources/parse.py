@@ -15,6 +15,7 @@ from .decode import BadLine, decoded
 from .fields import RIVALS, converted, refuse_rivals, unknown
 from .ids import derived_id, hashed_id, own_id
 from .messages import image_references, messages_of, with_images
+from .template import names_in
 
 INHERITED = frozenset(
     {"prompt", "messages", "image", "images", "system", "model", "params", "schema", "vars", "meta"}
@@ -84,6 +85,11 @@ class LineParser:
         self._inherited = merged(merged(self._ambient, values), self._flags)
         self._model_is_told = "model" in self._flags or "model" not in values
         return True
+
+    def placeholders(self) -> set[str]:
+        """The names that the inherited prompt and system text have placeholders for."""
+        texts = (self._inherited.get("prompt"), self._inherited.get("system"))
+        return set[str]().union(*(names_in(text) for text in texts if isinstance(text, str)))
 
     def parse(self, data: bytes) -> Job:
         """The job of a line; raises `BadLine`, or `PassedOver` for a recorded bad line."""

@@ -26,6 +26,11 @@ def is_unfilled(fields: Mapping[str, Any]) -> bool:
     )
 
 
+def names_in(text: str) -> set[str]:
+    """The names that a text has placeholders for."""
+    return {found[1].strip() for found in PLACEHOLDER.finditer(text)} - {""}
+
+
 def fill(text: str, values: Mapping[str, Any]) -> str:
     """`text` with each `{{name}}` replaced by its value; raises `UnknownName`.
 

@@ -17,6 +17,7 @@ from ..events import (
     Repaired,
     Retrying,
     Stopping,
+    Unwritable,
     Waiting,
     Woke,
 )
@@ -64,6 +65,8 @@ def words_of(event: Event, *, verbose: bool) -> str:
             text = planned_words(event)
         case Repaired(lines, path):
             text = f"repaired: {count(lines, 'damaged line')} of an earlier crash moved to {path}"
+        case Unwritable(reason):
+            text = f"{reason}\nthe answers are safe in the results file; the run goes on"
         case Paused(seconds, reason):
             text = f"paused {duration(seconds)}: {reason}"
         case Woke(seconds):
@@ -86,12 +89,22 @@ def planned_words(plan: Planned) -> str:
         facts.append(f"{plan.done:,} done")
     if plan.restored:
         facts.append(f"{plan.restored:,} of them taken back from earlier")
+    if plan.carried:
+        facts.append(f"{plan.carried:,} of them carried over to a picture's new name")
     if plan.changed:
         facts.append(f"{plan.changed:,} changed")
     if plan.retried:
         facts.append(f"{plan.retried:,} tried again")
     words = f"{count(plan.jobs, 'job')}: {', '.join(facts)}"
+    if plan.withheld:
+        words += f"\n{withheld_words(plan.withheld)}"
     return f"{words}\n{unfilled_words(plan.unfilled)}" if plan.unfilled else words
+
+
+def withheld_words(images: int) -> str:
+    """That images with a caption of somebody else's are left as they are."""
+    have = count(images, "image has a sidecar", "images have a sidecar")
+    return f"note: {have} already and will not be asked about (--existing skip)"
 
 
 def unfilled_words(jobs: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from ..errors import PASSING_CODES
+from ..providers.registry import is_command
 from ..results.state import RunState
 from ..settings import Settings
 from ..summary import Summary
@@ -13,6 +14,9 @@ from .text import codes, count, duration, latency, spark
 MEASURED = {"offline": " (measured and extracted, no model)"}
 PICTURE_CODES = frozenset({"image_unreadable", "image_invalid", "image_too_large", "not_allowed"})
 """Failures whose job runs again by itself once its picture is another one."""
+
+SAID_BY_COMMANDS = frozenset({"empty_output", "bad_response"})
+"""Failures that pass, but not of a command that ended well: it would say the same again."""
 
 WHEN = {
     3: "when the provider is back",
@@ -38,6 +42,7 @@ def summary_lines(summary: Summary) -> list[str]:
     lines += notes(summary)
     if not settings.streams and state.answered:
         lines.append(f"results: {settings.paths().results}")
+    lines += sidecar_lines(summary)
     if step := next_step(summary):
         lines.append(f"next: {step}")
     return lines
@@ -70,6 +75,8 @@ def numbers(summary: Summary) -> list[str]:
     if summary.hedged:
         won = count(summary.hedges_won, "duplicate")
         facts.append(f"hedged {count(summary.hedged, 'request')}, {won} answered first")
+    if summary.spared:
+        facts.append(f"{count(summary.spared, 'request')} spared: another job asked the same")
     unknown = f"unknown for {count(summary.unknown_usage, 'answer')}"
     if state.input_tokens or state.output_tokens:
         tokens = f"tokens {state.input_tokens:,} in, {state.output_tokens:,} out"
@@ -124,7 +131,7 @@ def latencies(state: RunState) -> list[str]:
 def notes(summary: Summary) -> list[str]:
     """What else the user should know."""
     lines = []
-    if not summary.state.jobs:
+    if not summary.state.jobs and not summary.withheld:
         lines.append("note: the source holds no jobs; is it the right one, and is its disk there?")
     if summary.orphans:
         whose = count(summary.orphans, "answer belongs", "answers belong")
@@ -137,6 +144,33 @@ def notes(summary: Summary) -> list[str]:
         f"note: {name} changed during the run: run again for what came"
         for name in summary.changed_sources
     ]
+    return lines
+
+
+def sidecar_lines(summary: Summary) -> list[str]:
+    """What became of the sidecars."""
+    tally, rules = summary.sidecars, summary.settings.sidecars
+    if tally is None or rules is None:
+        return []
+    place = rules.folder or "beside the images"
+    lines = []
+    if tally.written:
+        line = f"sidecars: {count(tally.written, 'file')} written ({rules.name_for('*')} {place})"
+        if tally.recovered:
+            line += f", {tally.recovered:,} of them for answers of earlier runs"
+        if tally.backed_up:
+            line += f"; {tally.backed_up:,} kept as .bak"
+        lines.append(line)
+    if tally.kept:
+        are = "sidecar does" if tally.kept == 1 else "sidecars do"
+        lines.append(
+            f"note: {tally.kept:,} {are} not say what the answer does (edited since, somebody "
+            "else's, or other options) and stay; one that is deleted is written anew"
+        )
+    if tally.empty:
+        lines.append(f"note: nothing to write was left of {count(tally.empty, 'answer')}")
+    if tally.failed:
+        lines.append(f"{count(tally.failed, 'sidecar')} not written: {tally.trouble}")
     return lines
 
 
@@ -154,7 +188,8 @@ def next_step(summary: Summary) -> str:
 
 def step_after_failures(state: RunState, settings: Settings) -> str:
     """The command that tries failed jobs again: by itself only those that failed in passing."""
-    if PASSING_CODES & state.failures.keys() and settings.retry_failed != "none":
+    passing = PASSING_CODES - (SAID_BY_COMMANDS if is_command(settings.provider) else frozenset())
+    if passing & state.failures.keys() and settings.retry_failed != "none":
         return f"{again(settings)}  # tries again what failed in passing"
     codes = state.failures.keys()
     if codes <= PICTURE_CODES:
@@ -163,7 +198,8 @@ def step_after_failures(state: RunState, settings: Settings) -> str:
         failed = shlex.quote(str(settings.paths().failed))
         return f"{settings.program} run {failed} --provider NAME -m MODEL  # a model can do those"
     more = () if settings.retry_failed == "all" else ("--retry-failed", "all")
-    return f"{again(settings, *more)}  # after mending what failed"
+    kind = "asks anew" if codes == {"checks_failed"} else "after mending what failed"
+    return f"{again(settings, *more)}  # {kind}"
 
 
 def again(settings: Settings, *more: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, cast
 
+from ...image_limits import AVIF, BMP, HEIC, TIFF, WEB_TYPES, ImageLimits
 from ...models import Reply, Request
 from ..base import AsyncGeneratorProvider, ProviderModelMixin
 from ..connection import Completer, Connection
@@ -34,6 +35,7 @@ class Offline(AsyncGeneratorProvider, ProviderModelMixin):
     max_images = 1
     takes_originals: ClassVar[bool] = True
     """The file's bytes as they are: the date, the camera and the caption stand in its metadata."""
+    image_limits: ClassVar[ImageLimits] = ImageLimits(types=(*WEB_TYPES, BMP, TIFF, AVIF, HEIC))
 
     def connect(self, connection: Connection) -> Completer:
         """The client that does the work; the connection says nothing that it needs."""

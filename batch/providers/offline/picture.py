@@ -17,6 +17,9 @@ from .notes import captions, exif_notes, origin
 
 # Pillow's names and ours; MPO is a JPEG with further ones behind it.
 KINDS = {"JPEG": "JPEG", "MPO": "JPEG", "PNG": "PNG", "GIF": "GIF", "WEBP": "WebP"}
+KINDS |= {"BMP": "BMP", "DIB": "BMP", "TIFF": "TIFF", "AVIF": "AVIF", "HEIF": "HEIC"}
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF")
 
 SIDE = 256  # pixels: the longer side of the copy that tone and sharpness are measured on
 COLOUR_SIDE = 64  # pixels: the same for colours
@@ -46,11 +49,12 @@ class Look(Struct, frozen=True):
 def describe(data: bytes) -> str:
     """The facts of an image file in one line; raises `Rejected` when it cannot be decoded."""
     try:
-        picture = Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "GIF", "WEBP"))
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
         size = picture.size  # before `shrink`, which changes it
         kind = KINDS[str(picture.format)]
         frames = int(getattr(picture, "n_frames", 1)) if kind != "JPEG" else 1
         small = shrink(picture)
+        size = picture.size if kind == "TIFF" else size  # decoding turned it upright
     except TOO_LARGE as error:
         raise Rejected("the image has too many pixels to be decoded", "image_too_large") from error
     except DECODER_FAULTS as error:
@@ -66,7 +70,8 @@ def describe(data: bytes) -> str:
 
 def shrink(picture: ImageFile.ImageFile) -> Image.Image:
     """A copy of at most `SIDE` pixels, in RGB, or in RGBA when the file has transparency."""
-    picture.draft(None, (SIDE, SIDE))  # a JPEG is decoded at an eighth, where that is enough
+    if picture.format in ("JPEG", "MPO"):  # of a HEIC it would take the thumbnail
+        picture.draft(None, (SIDE, SIDE))  # decoded at an eighth, where that is enough
     picture.load()
     small: Image.Image = picture
     if picture.mode.startswith("I"):  # 16 bits a channel, which `convert` would clip to white

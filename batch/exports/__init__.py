@@ -1,0 +1,1 @@
+"""The answers of a finished run, as other programs read them: a file a format."""
