@@ -86,7 +86,10 @@ async def with_retries(
         if isinstance(error, Unreachable):
             return clock() - since > policy.patience
         spent += not isinstance(error, RateLimited)
-        late = clock() - since > policy.patience or worked() >= policy.job_timeout
+        late = (
+            clock() - since > policy.patience
+            or worked() + state.upcoming_sleep > policy.job_timeout
+        )
         return late or spent > policy.retries
 
     def wait(state: tenacity.RetryCallState) -> float:

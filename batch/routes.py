@@ -40,6 +40,7 @@ class Route:
         self.reason_unsupported = reason_unsupported
         self.sent = 0
         """Requests that went out and have not come back."""
+        self.answered = 0
         self._estimate = TokenEstimate()
 
     @property

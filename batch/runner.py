@@ -156,14 +156,15 @@ class Runner:
         """Do one job and record what came of it; an answered one is in flight until it is saved."""
         task = running_task()
         try:
-            outcome = await self.process(Flight(job, self.route))
+            flight = Flight(job, self.route)
+            outcome = await self.process(flight)
             if isinstance(outcome, Result):
                 self._records.append(outcome)
                 await self._records.settled()
                 self.tally.count(outcome)
                 if self._refusals:
                     self._record_refusals()
-            elif outcome.failure.retryable or not self._withholds(outcome):
+            elif outcome.failure.retryable or not self._withholds(flight, outcome):
                 self.record_failed(outcome)
         except Left:
             return
@@ -240,6 +241,7 @@ class Runner:
             raise self._felt(flight, error) from error.__cause__
         else:
             flight.answered = True
+            route.answered += 1
             self._feedback.answered(flight, request, reply)
             return reply
         finally:
@@ -252,6 +254,8 @@ class Runner:
         Raises `Left` when there is no way for the job, which the first one can do.
         """
         while True:
+            if flight.route is not self.route:
+                flight.denials = 0
             route = flight.route = self.route
             if route is not self.routes[0] and (reason := route.reason_unsupported(flight.job)):
                 log.info("%s is left: %s", flight.job.id, reason)
@@ -297,6 +301,7 @@ class Runner:
                 return end
             self.given_up = self.given_up or end
             self.route = self.routes[at]
+            self._refusals.take()  # as for a halt: they are left
             flight.route.lane.open()
             self._tell(FellBack(self.route.provider, self.route.model, str(end)))
         return Outage(str(end), "connection")
@@ -312,12 +317,15 @@ class Runner:
         if self.stopping:
             raise Left
 
-    def _withholds(self, failed: Failed) -> bool:
-        """Whether a refusal is kept back, because no job was answered yet."""
-        if self._rules.in_process or self.tally.answered or not failed.failure.attempts:
+    def _withholds(self, flight: Flight, failed: Failed) -> bool:
+        """Whether a refusal is kept back, because this provider answered no job yet."""
+        route = flight.route
+        if self._rules.in_process or route.answered or not failed.failure.attempts:
             return False
+        if route is not self.route:
+            return True  # it was given up before it showed that the jobs are at fault
         end = self._refusals.keep(failed)
-        if end is not None:
+        if end is not None and self._fall_back(flight, end) is end:
             self.stop_for(end)
         return True
 

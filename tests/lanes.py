@@ -56,3 +56,8 @@ def paused(road):
 async def out_of_pause(road):
     """Wait until nothing of a pause is left, the staggered return included."""
     await asyncio.sleep(paused(road) + 2.0)
+
+
+def jittered(wait):
+    """The longest that a pause of so many seconds may become."""
+    return wait + min(0.1 + wait / 10, 30.0)

@@ -173,12 +173,13 @@ async def test_without_another_fallback_the_run_ends_as_it_would_without_any(err
     assert now() < 30
 
 
+@pytest.mark.parametrize("rules", [{}, {"concurrency": 1, "window": 1}])
 @in_virtual_time
-async def test_a_key_of_the_other_provider_that_is_refused_fails_no_job():
-    """Also not the one that was refused at the first provider before."""
+async def test_a_key_of_the_other_provider_that_is_refused_fails_no_job(rules):
+    """Also not the one that was refused at the first provider before, or that is the only one."""
     first = failing(Denied("who are you?", 401), since=5.0)
     second = fallback(failing(Denied("nor here", 403)))
-    night = await night_with(first, second)
+    night = await night_with(first, second, **rules)
     assert str(night.runner.ended_by) == "nor here"
     assert night.failures == {}
     assert len(second.completer.times) <= 3

@@ -291,6 +291,27 @@ async def test_at_once_is_never_before_others_that_wait():
     assert (log, tried) == ([("a", 0), ("b", 1)], [False])
 
 
+# Given up
+
+
+@in_virtual_time
+async def test_a_lane_that_is_given_up_keeps_nobody_waiting():
+    """Not for a place, not for the end of a pause, not for the retry budget."""
+    road, log = full(1), []
+    while road.retries.take():
+        pass
+    tasks = await entered(road, range(20), log)
+    retry = asyncio.create_task(road.retries.wait())
+    road.limited(86_400.0)
+    await asyncio.sleep(7)
+    road.open()
+    await asyncio.gather(*tasks)
+    assert log == [(n, 7) for n in range(20)]
+    await retry
+    assert now() <= 8
+    assert road.try_acquire()
+
+
 # Cancelled
 
 

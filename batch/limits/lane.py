@@ -97,6 +97,7 @@ class Lane:
 
     def open(self) -> None:
         """Let everybody through who waits: nothing is sent in this lane any more."""
+        self._pauses, self._reason = self.paused(), ""
         self._is_open = True
         self.retries.open()
         self.concurrency.limit = sys.maxsize
@@ -250,6 +251,8 @@ class Lane:
 
         Those who wait return one after the other.
         """
+        if self._is_open:
+            return 0.0
         now = self._clock()
         resume_at = now + wait + random.uniform(0.0, min(0.1 + wait / 10, 30.0))
         grown = max(0.0, resume_at - max(now, self._resume_at))
