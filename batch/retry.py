@@ -88,7 +88,7 @@ async def with_retries(
         spent += not isinstance(error, RateLimited)
         late = (
             clock() - since > policy.patience
-            or worked() + state.upcoming_sleep > policy.job_timeout
+            or worked() + state.upcoming_sleep >= policy.job_timeout
         )
         return late or spent > policy.retries
 

@@ -162,7 +162,7 @@ class Runner:
                 self._records.append(outcome)
                 await self._records.settled()
                 self.tally.count(outcome)
-                if self._refusals:
+                if self._refusals and flight.route is self.route:
                     self._record_refusals()
             elif outcome.failure.retryable or not self._withholds(flight, outcome):
                 self.record_failed(outcome)
@@ -268,22 +268,15 @@ class Runner:
 
     def _begin(self, flight: Flight) -> None:
         """An attempt goes out."""
-        flight.route.sent += 1
-        flight.ahead = flight.route.sent
+        flight.begin(self._clock())
         self._go_on()
-        if not flight.attempts:
-            flight.route.lane.retries.earn()
-        flight.attempts += 1
-        flight.since = self._clock()
         self.in_flight[running_task()] = flight
 
     def _end(self, flight: Flight) -> None:
         """An attempt came to its end; an answer is in flight until it is saved."""
-        flight.route.sent -= 1
+        flight.end(self._clock())
         if not flight.answered:
             self.in_flight.pop(running_task(), None)
-        flight.latency = self._clock() - flight.since
-        flight.worked += flight.latency
 
     def _felt(self, flight: Flight, error: JobError | Halt) -> JobError | RunError:
         """What an attempt ends in, after the lane felt it."""
@@ -295,6 +288,8 @@ class Runner:
 
     def _fall_back(self, flight: Flight, end: RunError) -> JobError | RunError:
         """Go on with the next provider when there is one; else the error that ends the run."""
+        if self.stopping:
+            return end
         if flight.route is self.route:
             at = self.routes.index(self.route) + 1
             if at == len(self.routes):
@@ -318,15 +313,20 @@ class Runner:
             raise Left
 
     def _withholds(self, flight: Flight, failed: Failed) -> bool:
-        """Whether a refusal is kept back, because this provider answered no job yet."""
+        """Whether a refusal is not recorded, because nothing shows that the job is at fault.
+
+        It is kept back while its provider has answered no job; what a fallback refuses is left.
+        """
         route = flight.route
-        if self._rules.in_process or route.answered or not failed.failure.attempts:
+        is_first = route is self.routes[0]
+        if self._rules.in_process or not failed.failure.attempts or (is_first and route.answered):
             return False
-        if route is not self.route:
-            return True  # it was given up before it showed that the jobs are at fault
-        end = self._refusals.keep(failed)
-        if end is not None and self._fall_back(flight, end) is end:
-            self.stop_for(end)
+        if route is self.route and not route.answered:
+            end = self._refusals.keep(failed)
+            if isinstance(end, Halt) and self._fall_back(flight, end) is not end:
+                return True
+            if end is not None:
+                self.stop_for(end)
         return True
 
     def _record_refusals(self) -> None:

@@ -265,6 +265,7 @@ class Session:
             changed_sources=changed,
             slowest=tuple(sorted(tally.slowest, reverse=True)) if tally else (),
             unknown_usage=tally.unknown_usage if tally else 0,
+            by_fallback=tuple((route.provider, route.answered) for route in routes[1:]),
             endpoints=tuple(each for fleet in fleets for each in fleet.endpoints),
             hedged=sum(hedge.sent for hedge in hedges),
             hedges_won=sum(hedge.won for hedge in hedges),

@@ -29,7 +29,7 @@ def full(ceiling=8):
 def fill(road):
     """Send requests as long as one may go out at once; how many they were."""
     count = 0
-    while road.try_acquire():
+    while road.concurrency.try_acquire():
         count += 1
     return count
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from server import Hang, RateLimit, Server, Status
+from server import Hang, RateLimit, Reply, Server, Status
 
 PAST, FAR = "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 01 Jan 2090 00:00:00 GMT"
 MEANINGLESS = ["-1", "nan", "inf", "-inf", "soon", "", "0", "1e999", PAST, "\x7f", "9" * 5000 + "x"]
@@ -75,6 +75,7 @@ def test_the_fallback_does_what_is_left_and_is_named_in_its_results(shell):
             assert other.arrived == 30
     assert done.code == 0
     assert "going on with the fallback dynaspark" in done.err
+    assert "fallback: 30 answers by dynaspark" in done.err
     lines = [json.loads(x) for x in (shell.folder / "jobs.results.jsonl").read_text().splitlines()]
     by = [(line["provider"], line["model"]) for line in lines]
     assert by.count(("dynaspark", "gemini-2.0-flash-lite")) == 30
@@ -137,10 +138,47 @@ def test_the_summary_and_run_json_tell_why_the_lane_paused_and_what_it_found(she
     lane = states(shell)["lane"]
     assert done.code == 0
     assert list(lane) == ["limit", "pace_per_s", "pauses", "limits"]
-    assert 1.0 < lane["pauses"]["rate limit"] < 1.3
+    assert 1.0 <= lane["pauses"]["rate limit"] < 1.3
     assert lane["limits"][0][1] >= 1
     assert "paused 1." in done.err
     assert "(rate limit 1." in done.err
-    assert "in flight at once: " in done.err
+    assert "allowed in flight: " in done.err
     told = shell("status", "jobs.jsonl", "--json").json
     assert told["lane"] == lane
+
+
+def test_what_a_fallback_refuses_is_left_and_the_first_provider_is_asked_next_time(shell):
+    """A parameter that only the first one knows must not fail a job for good."""
+    shell.jobs(40)
+    spent = Status(402, b'{"error": {"message": "no credit"}}')
+    with Server(faults=lambda request: spent if request.number > 5 else None) as server:
+        with Server(faults=lambda _: Status(400)) as other:
+            shell.write("overnight.toml", "[provider.dynaspark]", f'base_url = "{other.url}"')
+            words = openai(server, "--fallback", "dynaspark:m")
+            done = shell("run", "jobs.jsonl", *words)
+        assert done.code == 4
+        assert not (shell.folder / "jobs.failed.jsonl").exists()
+        server.faults = None
+        again = shell("run", "jobs.jsonl", *openai(server))
+    assert again.code == 0
+
+
+def test_ten_equal_refusals_lead_to_the_fallback(shell):
+    shell.jobs(40)
+    with Server(faults=lambda _: Status(400)) as server, Server() as other:
+        shell.write("overnight.toml", "[provider.dynaspark]", f'base_url = "{other.url}"')
+        done = shell("run", "jobs.jsonl", *openai(server, "--fallback", "dynaspark:m"))
+    assert "every request is refused the same way" in done.err
+    assert "going on with the fallback" in done.err
+    assert other.arrived >= 30
+    assert not (shell.folder / "jobs.failed.jsonl").exists()
+
+
+@pytest.mark.parametrize("count", [10**15, 10**400])
+def test_an_absurd_count_of_tokens_costs_no_answer_and_stops_nothing(shell, count):
+    shell.jobs(20)
+    usage = b'{"choices": [{"message": {"content": "yes"}}], "usage": {"prompt_tokens": %d}}'
+    with Server(script=[Reply(usage % count)] * 5) as server:
+        done = shell("run", "jobs.jsonl", *openai(server, "--tpm", "600000"))
+    assert done.code == 0
+    assert len((shell.folder / "jobs.results.jsonl").read_text().splitlines()) == 20

@@ -58,7 +58,7 @@ async def test_answers_that_come_in_one_instant_let_it_grow_fast_too():
 async def test_it_does_not_grow_while_there_is_less_to_do(flying):
     road = warm(6)
     for _ in range(flying):
-        road.try_acquire()
+        road.concurrency.try_acquire()
     for _ in range(50):
         road.succeeded(now(), flying)
     assert road.concurrency.limit == 6
@@ -135,7 +135,7 @@ async def test_who_comes_in_the_turn_in_which_a_place_is_freed_does_not_overtake
     road, log = lane(), []
     await entered(road, "ab", log)
     road.release()
-    assert not road.try_acquire()
+    assert not road.concurrency.try_acquire()
     await entered(road, "c", log)
     assert names(log) == ["a", "b"]
     road.release()
@@ -253,22 +253,25 @@ async def test_a_moment_that_comes_later_than_was_thought_is_waited_for():
 @in_virtual_time
 async def test_at_once_means_that_there_is_a_place():
     road = warm(2)
-    assert [road.try_acquire() for _ in range(3)] == [True, True, False]
+    assert [road.concurrency.try_acquire() for _ in range(3)] == [True, True, False]
     road.release()
-    assert road.try_acquire()
+    assert road.concurrency.try_acquire()
     assert (road.flying, road.concurrency.held) == (2, 2)
 
 
 @in_virtual_time
 async def test_at_once_counts_as_any_other_request_against_the_rates():
     road, log = warm(8, rpm=60), []
-    assert [road.try_acquire() for _ in range(2)] == [True, False]
+    assert [road.concurrency.try_acquire() for _ in range(2)] == [True, False]
     await asyncio.gather(*await entered(road, "ab", log))
     assert times(log) == [1, 2]
     await asyncio.sleep(1)
-    assert road.try_acquire()
+    assert road.concurrency.try_acquire()
     limited = warm(8, tpm=60_000)
-    assert [limited.try_acquire(5000), limited.try_acquire(1)] == [True, False]
+    assert [limited.concurrency.try_acquire(5000), limited.concurrency.try_acquire(1)] == [
+        True,
+        False,
+    ]
 
 
 @in_virtual_time
@@ -276,17 +279,17 @@ async def test_at_once_is_never_in_a_pause():
     road = warm(8)
     resume_at = now() + road.allowed(10.0, 0.0)
     await asyncio.sleep(9.9)
-    assert not road.try_acquire()
+    assert not road.concurrency.try_acquire()
     await asyncio.sleep(resume_at - now())
-    assert road.try_acquire()
-    assert not road.try_acquire()  # the return is staggered
+    assert road.concurrency.try_acquire()
+    assert not road.concurrency.try_acquire()  # the return is staggered
 
 
 @in_virtual_time
 async def test_at_once_is_never_before_others_that_wait():
     """Their moment has come, but nobody has seen to it yet."""
     road, log, tried = warm(8, rpm=60), [], []
-    asyncio.get_running_loop().call_later(1.0, lambda: tried.append(road.try_acquire()))
+    asyncio.get_running_loop().call_later(1.0, lambda: tried.append(road.concurrency.try_acquire()))
     await asyncio.gather(*await entered(road, "ab", log))
     assert (log, tried) == ([("a", 0), ("b", 1)], [False])
 
@@ -309,7 +312,7 @@ async def test_a_lane_that_is_given_up_keeps_nobody_waiting():
     assert log == [(n, 7) for n in range(20)]
     await retry
     assert now() <= 8
-    assert road.try_acquire()
+    assert road.concurrency.try_acquire()
 
 
 # Cancelled
@@ -325,7 +328,7 @@ async def others_go_on(road, tasks, log):
     assert names(log) == gone
     assert repr(road.concurrency) == "Gate(limit=1, held=0, waiting=0)"
     await asyncio.sleep(10)
-    assert road.try_acquire()
+    assert road.concurrency.try_acquire()
 
 
 @pytest.mark.parametrize("who", [0, 1, 2])
@@ -423,7 +426,7 @@ class Traffic(RuleBasedStateMachine):
     @rule()
     def arrive_if_at_once(self):
         def attempt():
-            if self.road.try_acquire():
+            if self.road.concurrency.try_acquire():
                 assert not self.tasks
                 self.flying[next(self.numbers)] = self.loop.time()
 

@@ -234,7 +234,7 @@ async def test_one_job_that_is_refused_again_and_again_is_the_only_one_that_fail
     night = await Night().run([*jobs(50, delay=1.0), odd, *more])
     assert list(night.failures) == ["odd"]
     failure = night.failures["odd"]
-    assert (failure.code, failure.http_status, failure.attempts) == ("rejected", 401, 2)
+    assert (failure.code, failure.http_status, failure.attempts) == ("rejected", 401, 3)
     assert len(night.answers) == 100
 
 

@@ -24,6 +24,9 @@ DENIED_PAUSE = 1.0
 LONGEST_REFILL = 60.0
 """Seconds that a lane pauses at most because a reply said that its quota is used up."""
 
+MOST_HEEDED = 5
+"""Replies in a row that say so and are contradicted by the next answer: then it means nothing."""
+
 OVERLOADED = 2
 """Timeouts or overload errors in a row that say: too many requests are in flight."""
 
@@ -59,7 +62,6 @@ class Lane:
         self._rate = Moments(60.0 / rpm) if rpm else None
         self.tokens = Tokens(tpm) if tpm else None
         self._clock = clock
-        self._sleep = sleep
         self._is_open = False
         self._resume_at = clock()
         self._spread_until = clock()
@@ -67,6 +69,8 @@ class Lane:
         self._next = clock()
         self._cut_at = -math.inf
         self._denied_at: float | None = None
+        self._heeded = 0
+        """Replies in a row that said that the quota is used up, and no refusal among them."""
         self._episodes = 0
         self._unanswered_since: float | None = None
 
@@ -86,10 +90,6 @@ class Lane:
     async def acquire(self, tokens: float = 0.0) -> None:
         """Wait until a request of about so many tokens may go out."""
         await self.concurrency.acquire(tokens)
-
-    def try_acquire(self, tokens: float = 0.0) -> bool:
-        """Take a place if a request may go out at once and nobody waits for it."""
-        return self.concurrency.try_acquire(tokens)
 
     def release(self) -> None:
         """Give the place back."""
@@ -170,6 +170,7 @@ class Lane:
         self._unanswered()
         self.breaker.answered()
         self.pace.share.refused += 1
+        self._heeded = 0
         if since > self._cut_at and self._pause_left() <= 0:
             self._episodes += 1
             self._slow_down(since, ahead)
@@ -233,7 +234,11 @@ class Lane:
         would come. The seconds that the pause grew by.
         """
         if wait > MOMENT:
+            self._heeded += 1
+            if self._heeded > MOST_HEEDED:  # it answers all the same
+                return 0.0
             return self._pause_for(min(wait, LONGEST_REFILL), "quota used up")
+        self._heeded = 0
         if gap > MOMENT:
             now = self._clock()
             self._gap = min(gap, LONGEST_REFILL)
