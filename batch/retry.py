@@ -93,7 +93,7 @@ async def with_retries(
         return late or spent > policy.retries
 
     def wait(state: tenacity.RetryCallState) -> float:
-        return policy.wait(spent, error_of(state))
+        return policy.wait(spent + 1, error_of(state))  # asked before `over` counts the error
 
     def before_sleep(state: tenacity.RetryCallState) -> None:
         notice(state.upcoming_sleep, error_of(state))

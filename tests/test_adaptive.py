@@ -74,6 +74,12 @@ def test_a_cut_goes_on_with_half_of_what_was_in_flight(flying, left):
     assert busy.limit == left
 
 
+def test_a_cut_never_widens():
+    busy = Busy(limit=2)
+    busy.adaptive.cut(50)
+    assert busy.limit == 2
+
+
 def test_after_a_cut_a_limit_grows_fast_up_to_just_below_the_trouble_and_stays_there():
     busy = in_trouble(at=16)
     assert busy.answers(7) == 15

@@ -9,7 +9,7 @@ from lanes import answers, empty, fill, full, jittered, lane, out_of_pause, paus
 from queues import cancelled, entered, names
 
 from batch.limits.breaker import FIRST_PROBE, LONGEST_PROBE, TROUBLES
-from batch.limits.lane import DENIED_PAUSE, LONGEST_REFILL
+from batch.limits.lane import DENIED_PAUSE, LONGEST_REFILL, MOST_HEEDED
 
 DAY = 86_400.0
 
@@ -281,6 +281,41 @@ async def test_answers_to_what_was_sent_before_a_refused_key_clear_nothing_and_w
 async def test_a_quota_that_is_used_up_pauses_until_it_is_there_again_for_a_minute_at_most():
     assert 20 <= lane().allowed(20.0, 0.0) <= jittered(20)
     assert LONGEST_REFILL <= lane().allowed(DAY, 0.0) <= jittered(LONGEST_REFILL)
+
+
+def told_to_be_used_up(road, times):
+    """How often the lane pauses for a reply that says so, when each pause is over in time."""
+
+    async def tell():
+        pauses = 0
+        for _ in range(times):
+            pauses += road.allowed(10.0, 0.0) > 0
+            await asyncio.sleep(20)
+        return pauses
+
+    return tell()
+
+
+@in_virtual_time
+async def test_a_quota_that_is_told_to_be_used_up_while_all_is_answered_is_believed_five_times():
+    assert await told_to_be_used_up(lane(), 50) == MOST_HEEDED == 5
+
+
+@in_virtual_time
+async def test_a_reply_that_says_otherwise_makes_the_next_one_be_believed_again():
+    road = lane()
+    await told_to_be_used_up(road, 9)
+    road.allowed(0.0, 0.0)
+    assert await told_to_be_used_up(road, 9) == 5
+
+
+@in_virtual_time
+async def test_a_refusal_shows_that_the_quota_is_used_up_indeed():
+    road = lane()
+    await told_to_be_used_up(road, 9)
+    road.limited(1.0)
+    await asyncio.sleep(20)
+    assert await told_to_be_used_up(road, 9) == 5
 
 
 @in_virtual_time
