@@ -31,7 +31,7 @@ class TokenEstimate:
 
     def of(self, request: Request) -> float:
         """Tokens of a request and its answer."""
-        return self._rule_of_thumb(request) * self._factor()
+        return self.rule_of_thumb(request) * self._factor()
 
     def learn(self, request: Request, reply: Reply) -> float | None:
         """The tokens that a reply reports; None when it reports none."""
@@ -40,11 +40,11 @@ class TokenEstimate:
             return None
         used = float((usage.input_tokens or 0) + (usage.output_tokens or 0))
         self._answers += 1
-        self._thought += self._rule_of_thumb(request)
+        self._thought += self.rule_of_thumb(request)
         self._used += used
         return used
 
-    def _rule_of_thumb(self, request: Request) -> float:
+    def rule_of_thumb(self, request: Request) -> float:
         """Tokens by the number of characters and pictures."""
         characters = sum(len(message.text) for message in request.messages)
         images = sum(not isinstance(part, Text) for part in request.parts())

@@ -1,6 +1,6 @@
 """What the run tells while it goes on. An observer is any callable that takes one event.
 
-Only rare things are events; counters are read from `Runner.snapshot()` on a timer, because an
+Only rare things are events; numbers are read from `Recorder.state()` on a timer, because an
 event a request would cost more than it tells.
 """
 

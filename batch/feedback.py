@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import datetime, timedelta
 
 from .errors import Away, Denied, Halt, JobError, Outage, RateLimited, Rejected, Retryable
 from .events import Event, Paused, Woke
 from .limits.clock import Clock
+from .limits.lane import DENIED_PAUSE
 from .limits.waking import Waking
 from .models import Allowance, Reply, Request, Usage
 from .outcomes import Flight
+from .providers.retry_after import clock_time
 
 ABSENCE = frozenset({"connection", "timeout", "server_error"})
 """Failures that may mean that the provider is away."""
+
+DENIALS = 3
+"""Times that a key is refused for a job, while others are answered: then it is the job's own."""
 
 OVERLOAD_STATUSES = frozenset({503, 529})
 QUOTA = "the provider says that its quota is used up for now"
@@ -83,9 +87,9 @@ class Feedback:
         if flight.route.lane.denied(flight.since):
             return error
         flight.denials += 1
-        if flight.denials > 1:  # others were answered since: it is about this job
+        if flight.denials >= DENIALS:  # others were answered between: it is about this job
             return Rejected(str(error), "rejected", error.http_status)
-        self._tell(Paused(1.0, f"{error}: one request looks again"))
+        self._tell(Paused(DENIED_PAUSE, f"{error}: one request looks again"))
         return Outage(str(error), "connection", error.http_status)
 
     def _wait_or_leave(self, flight: Flight, error: Retryable) -> None:
@@ -144,6 +148,5 @@ def away_words(error: JobError, asked: float, silent: float) -> str:
     """Why the run waits no longer, and when to try again if the provider said so."""
     words = f"no answer for {silent / 60:.0f} min" if silent >= 60 else "the provider is away"
     if asked:
-        at = datetime.now().astimezone() + timedelta(seconds=asked)
-        words = f"the provider asks to wait until {at:%Y-%m-%d %H:%M}"
+        words = f"the provider asks to wait until {clock_time(asked)}"
     return f"{words}: {error}"

@@ -101,6 +101,21 @@ class Flight:
         self.worked = 0.0
         """Seconds of its attempts and of the waits between them, not of the lane's pauses."""
 
+    def begin(self, now: float) -> None:
+        """An attempt goes out at a moment of the runner's clock."""
+        self.route.sent += 1
+        self.ahead = self.route.sent
+        if not self.attempts:
+            self.route.lane.retries.earn()
+        self.attempts += 1
+        self.since = now
+
+    def end(self, now: float) -> None:
+        """The attempt came to its end."""
+        self.route.sent -= 1
+        self.latency = now - self.since
+        self.worked += self.latency
+
 
 def result_of(rules: RunRules, flight: Flight, key: str, loaded: Loaded, reply: Reply) -> Result:
     """The line of an answered job."""

@@ -116,18 +116,27 @@ class Recorder:
     async def beat(self, glance: Glance) -> None:
         """Show the state to `glance` and write it to run.json while the run goes on."""
         written = float("-inf")
-        while True:
-            if self.runner is not None:
-                limit = self.runner.route.lane.concurrency.limit
-                self._history.add(self._clock() - self.started, limit)
-                await self.runner.tick()
-            state = self.state()
-            # Soon rather than now, so that a view that fails does not end the heartbeat.
-            asyncio.get_running_loop().call_soon(glance, state)
-            if self._clock() - written >= HEARTBEAT:
-                written = self._clock()
-                await in_thread(self.write, state)
-            await asyncio.sleep(TICK)
+        writing: asyncio.Task[None] | None = None
+        try:
+            while True:
+                await self._tick(glance)
+                if self._clock() - written >= HEARTBEAT and (writing is None or writing.done()):
+                    written = self._clock()
+                    # Beside the ticks: a slow disk shall not be taken for a sleep.
+                    writing = asyncio.create_task(in_thread(self.write, self.state()))
+                await asyncio.sleep(TICK)
+        finally:
+            if writing is not None:
+                await asyncio.wait([writing])
+
+    async def _tick(self, glance: Glance) -> None:
+        """Look at the clock, at the lane and at the numbers, as a few times a second."""
+        if self.runner is not None:
+            limit = self.runner.route.lane.concurrency.limit
+            self._history.add(self._clock() - self.started, limit)
+            await self.runner.tick()
+        # Soon rather than now, so that a view that fails does not end the heartbeat.
+        asyncio.get_running_loop().call_soon(glance, self.state())
 
     def write(self, state: RunState) -> None:
         """Write run.json; a disk that has no room for it shall not stop the run."""

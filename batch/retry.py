@@ -86,11 +86,14 @@ async def with_retries(
         if isinstance(error, Unreachable):
             return clock() - since > policy.patience
         spent += not isinstance(error, RateLimited)
-        late = clock() - since > policy.patience or worked() >= policy.job_timeout
+        late = (
+            clock() - since > policy.patience
+            or worked() + state.upcoming_sleep >= policy.job_timeout
+        )
         return late or spent > policy.retries
 
     def wait(state: tenacity.RetryCallState) -> float:
-        return policy.wait(spent, error_of(state))
+        return policy.wait(spent + 1, error_of(state))  # asked before `over` counts the error
 
     def before_sleep(state: tenacity.RetryCallState) -> None:
         notice(state.upcoming_sleep, error_of(state))

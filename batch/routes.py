@@ -40,6 +40,7 @@ class Route:
         self.reason_unsupported = reason_unsupported
         self.sent = 0
         """Requests that went out and have not come back."""
+        self.answered = 0
         self._estimate = TokenEstimate()
 
     @property
@@ -64,11 +65,12 @@ class Route:
         limit = self.lane.tokens
         if limit is None:
             return 0.0
-        tokens = self._estimate.of(request)
+        tokens = self._estimate.rule_of_thumb(request)
         if tokens > limit.per_minute:
             words = f"about {tokens:,.0f} tokens are more than --tpm {limit.per_minute:g} lets out"
             raise Rejected(f"{words} in a minute", "rejected")
-        return tokens
+        # What was learned from other requests delays this one, it does not condemn it.
+        return min(self._estimate.of(request), limit.per_minute)
 
     def fitted(self, request: Request) -> Request:
         """The request with the model of this way."""

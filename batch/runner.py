@@ -33,7 +33,8 @@ from .refusals import Refusals, is_suspect
 from .retry import with_retries
 from .routes import Route
 from .tally import Tally
-from .twins import Twins
+from .threads import running_task
+from .twins import Alone, Twins
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Runner:
         waking: Waking | None = None,
     ) -> None:
         self.tally = Tally()
-        self.twins = Twins() if rules.dedupe else None
+        self.twins = Twins() if rules.dedupe else Alone()
         self.routes = routes
         self.route = routes[0]
         """The way that new attempts take."""
@@ -159,14 +160,15 @@ class Runner:
         """Do one job and record what came of it; an answered one is in flight until it is saved."""
         task = running_task()
         try:
-            outcome = await self.process(Flight(job, self.route))
+            flight = Flight(job, self.route)
+            outcome = await self.process(flight)
             if isinstance(outcome, Result):
                 self._records.append(outcome)
                 await self._records.settled()
                 self.tally.count(outcome)
-                if self._refusals:
+                if self._refusals and flight.route is self.route:
                     self._record_refusals()
-            elif outcome.failure.retryable or not self._withholds(outcome):
+            elif outcome.failure.retryable or not self._withholds(flight, outcome):
                 self.record_failed(outcome)
         except Left:
             return
@@ -184,7 +186,8 @@ class Runner:
         try:
             loaded = await self.loader.load(job, model)
             key = job_key(job, self._rules.provider, model, loaded.digests)
-            reply = await self._ask(flight, key, loaded.ready())
+            request = loaded.ready()
+            reply = await self.twins.once(key, flight, lambda: self.call(flight, request))
             return result_of(self._rules, flight, key, loaded, reply)
         except JobError as error:
             return failed_of(self._rules, flight, key, error)
@@ -197,12 +200,6 @@ class Runner:
         finally:
             if loaded is not None:
                 self.loader.let_go(loaded)
-
-    async def _ask(self, flight: Flight, key: str, request: Request) -> Reply:
-        """The answer to a job, its own or that of a twin."""
-        if self.twins is None:
-            return await self.call(flight, request)
-        return await self.twins.once(key, flight, lambda: self.call(flight, request))
 
     async def call(self, flight: Flight, request: Request) -> Reply:
         """The answer to a request, tried again as the policy and the checks say."""
@@ -224,8 +221,7 @@ class Runner:
             attempt = functools.partial(self.attempt, flight, asked)
             return with_retries(attempt, rules.retry, notice, pause, clock, lambda: flight.worked)
 
-        again = functools.partial(notice, 0.0)
-        late = rules.retry.job_timeout
+        again, late = functools.partial(notice, 0.0), rules.retry.job_timeout
         return await accepted(ask, request, rules.checks, again, lambda: flight.worked >= late)
 
     async def _stand_aside(self, flight: Flight, request: Request) -> None:
@@ -248,6 +244,7 @@ class Runner:
         except (JobError, Halt) as error:
             raise self._felt(flight, error) from error.__cause__
         else:
+            route.answered += 1
             self._feedback.answered(flight, request, reply)
             judge(self._rules.checks, flight, reply, self.tally)
             flight.answered = True
@@ -262,6 +259,8 @@ class Runner:
         Raises `Left` when there is no way for the job, which the first one can do.
         """
         while True:
+            if flight.route is not self.route:
+                flight.denials = 0
             route = flight.route = self.route
             if route is not self.routes[0] and (reason := route.reason_unsupported(flight.job)):
                 log.info("%s is left: %s", flight.job.id, reason)
@@ -274,22 +273,15 @@ class Runner:
 
     def _begin(self, flight: Flight) -> None:
         """An attempt goes out."""
-        flight.route.sent += 1
-        flight.ahead = flight.route.sent
+        flight.begin(self._clock())
         self._go_on()
-        if not flight.attempts:
-            flight.route.lane.retries.earn()
-        flight.attempts += 1
-        flight.since = self._clock()
         self.in_flight[running_task()] = flight
 
     def _end(self, flight: Flight) -> None:
         """An attempt came to its end; an answer is in flight until it is saved."""
-        flight.route.sent -= 1
+        flight.end(self._clock())
         if not flight.answered:
             self.in_flight.pop(running_task(), None)
-        flight.latency = self._clock() - flight.since
-        flight.worked += flight.latency
 
     def _felt(self, flight: Flight, error: JobError | Halt) -> JobError | RunError:
         """What an attempt ends in, after the lane felt it."""
@@ -301,12 +293,15 @@ class Runner:
 
     def _fall_back(self, flight: Flight, end: RunError) -> JobError | RunError:
         """Go on with the next provider when there is one; else the error that ends the run."""
+        if self.stopping:
+            return end
         if flight.route is self.route:
             at = self.routes.index(self.route) + 1
             if at == len(self.routes):
                 return end
             self.given_up = self.given_up or end
             self.route = self.routes[at]
+            self._refusals.take()  # as for a halt: they are left
             flight.route.lane.open()
             self._tell(FellBack(self.route.provider, self.route.model, str(end)))
         return Outage(str(end), "connection")
@@ -322,13 +317,21 @@ class Runner:
         if self.stopping:
             raise Left
 
-    def _withholds(self, failed: Failed) -> bool:
-        """Whether a refusal is kept back, because no job was answered yet."""
-        if self._rules.in_process or self.tally.replies or not is_suspect(failed.failure):
+    def _withholds(self, flight: Flight, failed: Failed) -> bool:
+        """Whether a refusal is not recorded, because nothing shows that the job is at fault.
+
+        It is kept back while its provider has answered no job; what a fallback refuses is left.
+        """
+        route = flight.route
+        settled = route is self.routes[0] and route.answered
+        if self._rules.in_process or settled or not is_suspect(failed.failure):
             return False
-        end = self._refusals.keep(failed)
-        if end is not None:
-            self.stop_for(end)
+        if route is self.route and not route.answered:
+            end = self._refusals.keep(failed)
+            if isinstance(end, Halt) and self._fall_back(flight, end) is not end:
+                return True
+            if end is not None:
+                self.stop_for(end)
         return True
 
     def _record_refusals(self) -> None:
@@ -340,10 +343,3 @@ class Runner:
         """Save a failure, then count it."""
         self._records.append_failed(failed)
         self.tally.count_failed(failed.failure.code)
-
-
-def running_task() -> asyncio.Task[None]:
-    """The task of the job that is being done."""
-    task = asyncio.current_task()
-    assert task is not None
-    return task

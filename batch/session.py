@@ -290,10 +290,11 @@ class Session:
             changed_sources=changed,
             slowest=tuple(sorted(tally.slowest, reverse=True)) if tally else (),
             unknown_usage=tally.unknown_usage if tally else 0,
+            by_fallback=tuple((route.provider, route.answered) for route in routes[1:]),
             endpoints=tuple(each for fleet in fleets for each in fleet.endpoints),
             hedged=sum(hedge.sent for hedge in hedges),
             hedges_won=sum(hedge.won for hedge in hedges),
-            spared=self._runner.twins.spared if self._runner and self._runner.twins else 0,
+            spared=self._runner.twins.spared if self._runner else 0,
         )
 
     def _summary(self, exit_code: int, *, skipped: bool = False) -> Summary:

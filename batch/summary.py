@@ -31,6 +31,8 @@ class Summary(Struct, frozen=True):
     """Latency in seconds and id of the slowest jobs, slowest first."""
     unknown_usage: int = 0
     """Answers whose token counts the provider did not tell."""
+    by_fallback: tuple[tuple[str, int], ...] = ()
+    """Other providers and how many answers of this run are theirs."""
     endpoints: tuple[EndpointState, ...] = ()
     """The servers of a fleet; none when there is only one."""
     hedged: int = 0

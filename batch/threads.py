@@ -1,4 +1,4 @@
-"""Blocking work beside the event loop."""
+"""The task that runs, and blocking work beside the event loop."""
 
 from __future__ import annotations
 
@@ -19,3 +19,10 @@ async def in_thread(function: Callable[..., None], *args: Any) -> None:
     except asyncio.CancelledError:
         await asyncio.wait([work])
         raise
+
+
+def running_task() -> asyncio.Task[None]:
+    """The task of the job that is being done."""
+    task = asyncio.current_task()
+    assert task is not None
+    return task

@@ -15,6 +15,16 @@ REMEMBERED = 10_000
 """Answers that are kept for twins to come: there is a bound on everything."""
 
 
+class Alone:
+    """Every job asks for itself."""
+
+    spared = 0
+
+    async def once(self, _key: str, _flight: Flight, ask: Callable[[], Awaitable[Reply]]) -> Reply:
+        """What `ask` brings."""
+        return await ask()
+
+
 class Twins:
     """Remembers what was asked by key: a key holds all that decides an answer."""
 

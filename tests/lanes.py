@@ -29,7 +29,7 @@ def full(ceiling=8):
 def fill(road):
     """Send requests as long as one may go out at once; how many they were."""
     count = 0
-    while road.try_acquire():
+    while road.concurrency.try_acquire():
         count += 1
     return count
 
@@ -56,3 +56,8 @@ def paused(road):
 async def out_of_pause(road):
     """Wait until nothing of a pause is left, the staggered return included."""
     await asyncio.sleep(paused(road) + 2.0)
+
+
+def jittered(wait):
+    """The longest that a pause of so many seconds may become."""
+    return wait + min(0.1 + wait / 10, 30.0)

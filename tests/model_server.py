@@ -164,6 +164,7 @@ class ModelServer:
         self._mu = math.log(server.latency)
         self._asked = bytearray(jobs)
         self._in_flight = 0
+        self._dropped_at = -math.inf
         # What is true until `_until`: the outage under way or the next one, and the accidents.
         times = {t for each in (*server.outages, *server.accidents) for t in (each.start, each.end)}
         self._turns = sorted(times | {0.0, math.inf})
@@ -174,6 +175,10 @@ class ModelServer:
 
     async def close(self):
         pass
+
+    async def drop(self):
+        """Close every connection: what is in flight comes back without an answer."""
+        self._dropped_at = self._time()
 
     async def complete(self, request):
         now = self._time()
@@ -192,6 +197,8 @@ class ModelServer:
             await asyncio.sleep(seconds)
         finally:
             self._in_flight -= 1
+        if self._dropped_at > now:
+            error = Retryable("the connection was closed", "connection")
         if error is None:
             log.answers.add(self._time())
             return REPLY

@@ -119,7 +119,7 @@ UNSTEADY = [
 
 
 def night(jobs=300_000):
-    """A night of three outages, 1 % of 429s that come from nowhere and 0.2 % of hangs."""
+    """A night of three outages, 1 % of 429s from nowhere, 0.2 % of hangs and three hours asleep."""
     server = Server(2.2)
     length = jobs * server.mean / 8
     kinds = ("refused", "hanging", "error")
@@ -127,7 +127,8 @@ def night(jobs=300_000):
     outages = [Outage(at, at + HALF_AN_HOUR, kind) for at, kind in zip(starts, kinds, strict=True)]
     accidents = (Accident(0.01, "limited", seconds=2.0), Accident(0.002, "hanging"))
     server = Server(server.latency, accidents=accidents, outages=tuple(outages))
-    return Scenario(f"a night of {jobs:,} jobs", server, jobs, 8, every=300.0)
+    sleeps = ((length / 2, 3 * 3600.0),)
+    return Scenario(f"a night of {jobs:,} jobs", server, jobs, 8, every=300.0, sleeps=sleeps)
 
 
 def partial(share=0.3):

@@ -50,6 +50,7 @@ class Scenario:
     seed: int = 1
     every: float = 1.0  # seconds between two samples
     at_most: float = 7 * 86400.0  # seconds after which the run is stopped
+    sleeps: tuple = ()  # pairs of a moment and the seconds that the machine sleeps then
 
 
 class Sample(NamedTuple):
@@ -129,7 +130,12 @@ def model_server(scenario):
 async def _run(scenario):
     clock = asyncio.get_running_loop().time
     model, records, samples = model_server(scenario), Counts(scenario.jobs), []
+
+    def wall():
+        return clock() + sum(seconds for at, seconds in scenario.sleeps if clock() >= at)
+
     night = Night(
+        wall=wall,
         concurrency=scenario.concurrency,
         client=model,
         records=records,
@@ -143,9 +149,15 @@ async def _run(scenario):
             await asyncio.sleep(scenario.every)
         night.runner.stop("the scenario takes too long")
 
-    watching = asyncio.create_task(watch())
+    async def beat():
+        while scenario.sleeps:
+            await asyncio.sleep(5.0)
+            await night.runner.tick()
+
+    beside = [asyncio.create_task(each()) for each in (watch, beat)]
     await night.run(job(str(number)) for number in range(scenario.jobs))
-    watching.cancel()
+    for task in beside:
+        task.cancel()
     ended = night.runner.ended_by or night.runner.stopping or None
     outcome = Outcome(scenario, model.log, records, clock(), samples=samples, ended=ended)
     outcome.retries = night.tally.retries

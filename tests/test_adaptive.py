@@ -74,6 +74,12 @@ def test_a_cut_goes_on_with_half_of_what_was_in_flight(flying, left):
     assert busy.limit == left
 
 
+def test_a_cut_never_widens():
+    busy = Busy(limit=2)
+    busy.adaptive.cut(50)
+    assert busy.limit == 2
+
+
 def test_after_a_cut_a_limit_grows_fast_up_to_just_below_the_trouble_and_stays_there():
     busy = in_trouble(at=16)
     assert busy.answers(7) == 15
@@ -116,6 +122,19 @@ def test_trouble_that_is_met_at_about_the_same_place_is_kept_away_from_for_longe
         busy.cut()
     assert holds == pytest.approx([10, 20, 40, 60, 60], abs=2)
     assert (FIRST_HOLD, LONGEST_HOLD) == (10, 60)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_near"),
+    [(16, 18, True), (16, 15, True), (16, 19, False), (16, 14, False), (2, 3, True), (5, 3, False)],
+)
+def test_about_the_same_place_is_an_eighth_more_or_less_or_one(first, second, is_near):
+    busy = Busy()
+    busy.adaptive.cut(first)
+    busy.adaptive.cut(second)
+    busy.places.limit = second - 1
+    busy.now += FIRST_HOLD
+    assert (busy.answers(second) == second - 1) == is_near
 
 
 def test_trouble_that_is_met_elsewhere_is_kept_away_from_for_a_short_while_again():
@@ -166,6 +185,14 @@ def test_what_went_well_is_remembered_for_a_while():
     assert not busy.adaptive.refused(5)
 
 
+def test_what_went_well_is_remembered_for_as_long_in_the_middle_of_a_run():
+    busy = Busy(limit=6)
+    for ahead in [1] * 50 + [5] + [1] * (int(LATELY) - 1):
+        busy.now += 1
+        busy.adaptive.grow(0, ahead)
+    assert not busy.adaptive.refused(5)
+
+
 def test_what_went_well_long_ago_says_nothing_any_more():
     busy = Busy(limit=6)
     busy.adaptive.grow(0, 5)
@@ -199,6 +226,7 @@ def test_a_cut_meanwhile_is_not_undone_by_the_answer_to_a_look():
     busy.adaptive.look()
     busy.adaptive.cut(1, remember=False)
     assert busy.answers() == 2
+    busy = Busy(limit=12)
     busy.adaptive.look()
     assert busy.adaptive.refused(9)
     assert busy.answers() == 2

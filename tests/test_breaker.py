@@ -25,6 +25,19 @@ def test_fewer_errors_may_be_enough():
     assert breaker.openings == 1
 
 
+def test_an_absence_counts_once_however_long_it_lasts():
+    breaker, openings = Breaker(), []
+    for _ in range(2):
+        for _ in range(TROUBLES - 1):
+            breaker.troubled()
+        openings.append(breaker.openings)
+        for _ in range(50):
+            breaker.troubled()
+        openings.append(breaker.openings)
+        breaker.answered()
+    assert openings == [0, 1, 1, 2]
+
+
 def test_looks_at_a_provider_that_is_away_begin_at_five_seconds_and_double_to_two_minutes():
     breaker = Breaker()
     assert [breaker.next_probe() for _ in range(7)] == [5, 10, 20, 40, 80, 120, 120]

@@ -47,6 +47,11 @@ def times(log):
 # At once
 
 
+def test_the_numbers_of_a_budget():
+    assert 0.05 < SHARE < 0.1
+    assert (SAVED, A_SECOND, MOST_WAITING) == (20, 0.1, 4000)
+
+
 @in_virtual_time
 async def test_what_is_saved_up_goes_out_at_once():
     saved = budget()
@@ -61,7 +66,6 @@ async def test_retries_are_less_than_a_tenth_of_the_requests():
     for _ in range(100):
         spent.earn()
     assert taken(spent) == pytest.approx(100 * SHARE, abs=1)
-    assert 0.05 < SHARE < 0.1
 
 
 @in_virtual_time

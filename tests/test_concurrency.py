@@ -4,13 +4,14 @@ import asyncio
 import itertools
 
 import pytest
+import uvloop
 from clock import in_virtual_time, turns
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from queues import cancelled, entered, names
 
-from batch.limits.concurrency import Concurrency, Held
+from batch.limits.concurrency import Concurrency, Gate, Held
 
 
 @in_virtual_time
@@ -207,3 +208,19 @@ async def test_one_image_larger_than_the_cap_still_goes_through():
     await held.room()
     held.add(50)
     assert repr(held) == "Held(bytes=50, cap=10)"
+
+
+def test_a_gate_looks_earlier_when_the_wait_grows_shorter_on_the_loop_of_the_command():
+    """Its timers are not those of asyncio, and tell less."""
+
+    async def enter():
+        waits = [60.0, 0.001, 0.0]
+        gate = Gate(1, lambda: waits.pop(0), lambda _: None)
+        waiter = asyncio.ensure_future(gate.acquire())
+        await turns()
+        gate.limit = 2
+        await asyncio.wait_for(waiter, 10.0)
+        assert waits == []
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(enter())

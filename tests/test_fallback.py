@@ -6,10 +6,11 @@ import pytest
 from clock import in_virtual_time, now
 from rehearsal import Night, Timed, job, jobs
 
-from batch.errors import Away, Denied, Halt, RateLimited, Retryable
+from batch.errors import Away, Denied, Halt, RateLimited, Rejected, Retryable
 from batch.events import FellBack, Paused, Stopping
 from batch.limits.lane import Lane
 from batch.models import Price
+from batch.refusals import SAME_REFUSALS
 from batch.retry import RetryPolicy
 from batch.routes import Route
 
@@ -57,9 +58,10 @@ async def test_in_the_middle_of_a_run_those_in_flight_and_those_that_wait_go_ove
 @in_virtual_time
 async def test_a_provider_that_was_given_up_is_asked_no_more():
     first = failing(Halt("no credit"), since=8.0)
-    await night_with(first, fallback())
+    night = await night_with(first, fallback())
     assert first.asked(8.5, 1e9) == 0
     assert first.asked(8.0, 8.5) <= 8
+    assert night.lane.flying == 0
 
 
 @in_virtual_time
@@ -173,15 +175,66 @@ async def test_without_another_fallback_the_run_ends_as_it_would_without_any(err
     assert now() < 30
 
 
+@pytest.mark.parametrize("rules", [{}, {"concurrency": 1, "window": 1}])
 @in_virtual_time
-async def test_a_key_of_the_other_provider_that_is_refused_fails_no_job():
-    """Also not the one that was refused at the first provider before."""
+async def test_keys_of_other_providers_that_are_refused_fail_no_job(rules):
+    """Also not the one that was refused at each provider before, or that is the only one."""
     first = failing(Denied("who are you?", 401), since=5.0)
-    second = fallback(failing(Denied("nor here", 403)))
-    night = await night_with(first, second)
+    others = [fallback(failing(Denied("nor here", 403))) for _ in range(3)]
+    night = await night_with(first, *others, **rules)
     assert str(night.runner.ended_by) == "nor here"
     assert night.failures == {}
-    assert len(second.completer.times) <= 3
+    assert max(len(other.completer.times) for other in others) <= 3
+
+
+@in_virtual_time
+async def test_refusals_that_were_kept_back_before_the_switch_are_left():
+    class Spent(Timed):
+        async def reply(self, request):
+            if request.messages[0].text.startswith("bad"):
+                raise Rejected("no", "rejected", 400)
+            raise Halt("no credit")
+
+    todo = [*(job(f"bad-{n}") for n in range(5)), *jobs(50)]
+    night = await night_with(Spent(), fallback(), todo=todo)
+    assert night.failures == {}
+    assert night.answers.keys() == {f"job-{n}" for n in range(50)}
+
+
+@in_virtual_time
+async def test_ten_equal_refusals_and_no_answer_lead_to_the_other_provider():
+    first = failing(Rejected("no such model", "rejected", 400))
+    night = await night_with(first, fallback())
+    assert [event.reason for event in night.told(FellBack)] == [
+        "every request is refused the same way: no such model"
+    ]
+    assert len(first.times) == SAME_REFUSALS
+    assert (night.failures, night.runner.ended_by) == ({}, None)
+    assert {each.provider for each in night.answers.values()} == {"other"}
+    assert len(night.answers) == 100 - SAME_REFUSALS  # those are left
+
+
+@in_virtual_time
+async def test_what_the_first_provider_refused_after_an_answer_is_failed_as_ever():
+    refused = [job(f"bad-{n}", failures=["rejected"]) for n in range(3)]
+    todo = [*jobs(10), *refused, *(job(f"late-{n}", delay=1.0) for n in range(50))]
+    night = await night_with(failing(Halt("no credit"), since=8.0), fallback(), todo=todo)
+    assert set(night.failures) == {each.id for each in refused}
+
+
+@in_virtual_time
+async def test_what_the_other_provider_refuses_is_left_and_not_failed():
+    """The first one may take it in the next run."""
+
+    class Choosy(Timed):
+        async def reply(self, request):
+            if request.messages[0].text == "job-50":
+                raise Rejected("not here", "rejected", 400)
+            return await super().reply(request)
+
+    night = await night_with(failing(Halt("no credit"), since=2.0), fallback(Choosy()))
+    assert (night.failures, night.runner.ended_by) == ({}, None)
+    assert night.answers.keys() == {f"job-{n}" for n in range(100)} - {"job-50"}
 
 
 @in_virtual_time

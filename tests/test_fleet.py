@@ -7,11 +7,11 @@ import pytest
 from clock import in_virtual_time, now, turns
 from rehearsal import Night, jobs
 
-from batch.completers.fleet import LONGEST_REFILL, TROUBLES, EndpointState, Fleet
+from batch.completers.fleet import TROUBLES, EndpointState, Fleet
 from batch.errors import Halt, RateLimited, Rejected, Retryable, Unreachable
 from batch.events import Paused
 from batch.limits.breaker import LONGEST_PROBE
-from batch.limits.lane import LONGEST_PAUSE
+from batch.limits.lane import LONGEST_PAUSE, LONGEST_REFILL
 from batch.models import Allowance, Bucket, Message, Reply, Request, Text
 
 ASKED = Request("m", (Message("user", (Text("?"),)),))

@@ -4,14 +4,9 @@ import asyncio
 import itertools
 
 import pytest
-from clock import VirtualLoop, in_virtual_time, now, turns
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from clock import in_virtual_time, now, turns
 from lanes import answers, empty, fill, full, lane, out_of_pause, warm
 from queues import cancelled, entered, names
-
-from batch.limits.lane import Lane
 
 
 def times(log):
@@ -58,7 +53,7 @@ async def test_answers_that_come_in_one_instant_let_it_grow_fast_too():
 async def test_it_does_not_grow_while_there_is_less_to_do(flying):
     road = warm(6)
     for _ in range(flying):
-        road.try_acquire()
+        road.concurrency.try_acquire()
     for _ in range(50):
         road.succeeded(now(), flying)
     assert road.concurrency.limit == 6
@@ -135,7 +130,7 @@ async def test_who_comes_in_the_turn_in_which_a_place_is_freed_does_not_overtake
     road, log = lane(), []
     await entered(road, "ab", log)
     road.release()
-    assert not road.try_acquire()
+    assert not road.concurrency.try_acquire()
     await entered(road, "c", log)
     assert names(log) == ["a", "b"]
     road.release()
@@ -253,22 +248,25 @@ async def test_a_moment_that_comes_later_than_was_thought_is_waited_for():
 @in_virtual_time
 async def test_at_once_means_that_there_is_a_place():
     road = warm(2)
-    assert [road.try_acquire() for _ in range(3)] == [True, True, False]
+    assert [road.concurrency.try_acquire() for _ in range(3)] == [True, True, False]
     road.release()
-    assert road.try_acquire()
+    assert road.concurrency.try_acquire()
     assert (road.flying, road.concurrency.held) == (2, 2)
 
 
 @in_virtual_time
 async def test_at_once_counts_as_any_other_request_against_the_rates():
     road, log = warm(8, rpm=60), []
-    assert [road.try_acquire() for _ in range(2)] == [True, False]
+    assert [road.concurrency.try_acquire() for _ in range(2)] == [True, False]
     await asyncio.gather(*await entered(road, "ab", log))
     assert times(log) == [1, 2]
     await asyncio.sleep(1)
-    assert road.try_acquire()
+    assert road.concurrency.try_acquire()
     limited = warm(8, tpm=60_000)
-    assert [limited.try_acquire(5000), limited.try_acquire(1)] == [True, False]
+    assert [limited.concurrency.try_acquire(5000), limited.concurrency.try_acquire(1)] == [
+        True,
+        False,
+    ]
 
 
 @in_virtual_time
@@ -276,19 +274,51 @@ async def test_at_once_is_never_in_a_pause():
     road = warm(8)
     resume_at = now() + road.allowed(10.0, 0.0)
     await asyncio.sleep(9.9)
-    assert not road.try_acquire()
+    assert not road.concurrency.try_acquire()
     await asyncio.sleep(resume_at - now())
-    assert road.try_acquire()
-    assert not road.try_acquire()  # the return is staggered
+    assert road.concurrency.try_acquire()
+    assert not road.concurrency.try_acquire()  # the return is staggered
 
 
 @in_virtual_time
 async def test_at_once_is_never_before_others_that_wait():
     """Their moment has come, but nobody has seen to it yet."""
     road, log, tried = warm(8, rpm=60), [], []
-    asyncio.get_running_loop().call_later(1.0, lambda: tried.append(road.try_acquire()))
+    asyncio.get_running_loop().call_later(1.0, lambda: tried.append(road.concurrency.try_acquire()))
     await asyncio.gather(*await entered(road, "ab", log))
     assert (log, tried) == ([("a", 0), ("b", 1)], [False])
+
+
+# Given up
+
+
+@in_virtual_time
+async def test_a_lane_that_is_given_up_keeps_nobody_waiting():
+    """Not for a place, not for the end of a pause, not for the retry budget."""
+    road, log = full(1), []
+    while road.retries.take():
+        pass
+    tasks = await entered(road, range(20), log)
+    retry = asyncio.create_task(road.retries.wait())
+    road.limited(86_400.0)
+    await asyncio.sleep(7)
+    road.open()
+    await asyncio.gather(*tasks)
+    assert log == [(n, 7) for n in range(20)]
+    await retry
+    assert now() <= 8
+    assert road.concurrency.try_acquire()
+
+
+@in_virtual_time
+async def test_a_lane_that_is_given_up_pauses_no_more_and_counts_no_more_pauses():
+    road = lane()
+    road.limited(100.0)
+    await asyncio.sleep(7)
+    road.open()
+    await asyncio.sleep(500)
+    assert road.limited(100.0) == 0.0
+    assert road.paused() == {"rate limit": pytest.approx(7)}
 
 
 # Cancelled
@@ -304,7 +334,7 @@ async def others_go_on(road, tasks, log):
     assert names(log) == gone
     assert repr(road.concurrency) == "Gate(limit=1, held=0, waiting=0)"
     await asyncio.sleep(10)
-    assert road.try_acquire()
+    assert road.concurrency.try_acquire()
 
 
 @pytest.mark.parametrize("who", [0, 1, 2])
@@ -352,124 +382,3 @@ async def test_who_is_cancelled_in_the_turn_in_which_it_is_let_in_keeps_neither_
     tasks[who].cancel()
     await turns()
     await others_go_on(road, tasks, log)
-
-
-# All at random
-
-
-class Traffic(RuleBasedStateMachine):
-    """Whatever comes and goes, nobody waits for nothing, no place is lost and the count is right.
-
-    Time stands still between the rules and moves in `later`, as far as it takes.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.loop = VirtualLoop()
-        self.road = Lane(4, None, self.loop.time, asyncio.sleep)
-        self.tasks = {}
-        self.flying = {}
-        self.log = []
-        self.numbers = itertools.count()
-
-    def do(self, action=lambda: None, seconds=0.0):
-        """Do something in the loop, and let happen what comes of it."""
-
-        async def done():
-            action()
-            await asyncio.sleep(seconds)
-            await turns(10)
-
-        self.loop.run_until_complete(done())
-
-    async def send(self, number):
-        await self.road.acquire()
-        del self.tasks[number]
-        self.flying[number] = self.loop.time()
-        self.log.append(number)
-
-    def end(self, data, come=lambda since: None):
-        """One that is in flight comes to its end: `come` is told when it was sent."""
-        since = self.flying.pop(data.draw(st.sampled_from(sorted(self.flying))))
-        self.do(lambda: (come(since), self.road.release()))
-
-    @rule()
-    def arrive(self):
-        number = next(self.numbers)
-        self.tasks[number] = self.loop.create_task(self.send(number))
-        self.do()
-
-    @rule()
-    def arrive_if_at_once(self):
-        def attempt():
-            if self.road.try_acquire():
-                assert not self.tasks
-                self.flying[next(self.numbers)] = self.loop.time()
-
-        self.do(attempt)
-
-    @precondition(lambda self: self.tasks)
-    @rule(data=st.data())
-    def give_up(self, data):
-        self.tasks.pop(data.draw(st.sampled_from(sorted(self.tasks)))).cancel()
-        self.do()
-
-    @precondition(lambda self: self.flying)
-    @rule(data=st.data())
-    def be_answered(self, data):
-        self.end(data, lambda since: self.road.succeeded(since, self.road.flying))
-
-    @precondition(lambda self: self.flying)
-    @rule(data=st.data(), wait=st.sampled_from([None, 0.0, 1.0, 30.0]))
-    def be_limited(self, data, wait):
-        self.end(data, lambda since: self.road.limited(wait, since, self.road.flying))
-
-    @precondition(lambda self: self.flying)
-    @rule(data=st.data(), overload=st.booleans())
-    def be_troubled(self, data, overload):
-        self.end(data, lambda since: self.road.troubled(600.0, since, overload=overload))
-
-    @precondition(lambda self: self.flying)
-    @rule(data=st.data())
-    def be_denied(self, data):
-        self.end(data, self.road.denied)
-
-    @precondition(lambda self: self.flying and self.tasks)
-    @rule(data=st.data())
-    def end_and_give_up_in_one_turn(self, data):
-        given_up = self.tasks.pop(data.draw(st.sampled_from(sorted(self.tasks))))
-        self.flying.popitem()
-        self.do(lambda: (self.road.release(), given_up.cancel()))
-
-    @rule(seconds=st.sampled_from([0.1, 1.0, 200.0]))
-    def later(self, seconds):
-        self.do(seconds=seconds)
-
-    @invariant()
-    def those_in_flight_and_those_that_wait_are_counted(self):
-        limit, held, waiting = self.road.concurrency.limit, len(self.flying), len(self.tasks)
-        told = f"Gate(limit={limit}, held={held}, waiting={waiting})"
-        assert (self.road.flying, repr(self.road.concurrency)) == (held, told)
-
-    @invariant()
-    def a_limit_is_at_least_one_and_at_most_the_ceiling(self):
-        assert 1 <= self.road.concurrency.limit <= 4
-
-    @invariant()
-    def nobody_overtakes(self):
-        assert self.log == sorted(self.log)
-
-    def teardown(self):
-        """Whoever still waits goes out in the end."""
-        for _ in range(50):
-            while self.flying:
-                self.flying.popitem()
-                self.do(self.road.release)
-            self.later(200.0)
-        assert not self.tasks
-        assert not self.flying
-        self.loop.close()
-
-
-TestTraffic = Traffic.TestCase
-TestTraffic.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

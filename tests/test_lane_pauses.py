@@ -5,18 +5,13 @@ import itertools
 
 import pytest
 from clock import in_virtual_time, now, turns
-from lanes import answers, empty, fill, full, lane, out_of_pause, paused, warm
+from lanes import answers, empty, fill, full, jittered, lane, out_of_pause, paused, warm
 from queues import cancelled, entered, names
 
 from batch.limits.breaker import FIRST_PROBE, LONGEST_PROBE, TROUBLES
-from batch.limits.lane import DENIED_PAUSE, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_REFILL
+from batch.limits.lane import DENIED_PAUSE, LONGEST_REFILL, MOST_HEEDED
 
 DAY = 86_400.0
-
-
-def jittered(wait):
-    """The longest that a pause of so many seconds may become."""
-    return wait + min(0.1 + wait / 10, 30.0)
 
 
 def away(road, patience=2 * 3600.0):
@@ -140,158 +135,6 @@ async def test_a_pause_that_grows_for_another_reason_counts_no_second_twice():
     road.denied(now())  # which is no longer than the pause under way
     await asyncio.sleep(1)
     assert road.paused() == pytest.approx({"rate limit": 2, "quota used up": 2})
-
-
-# Refusals
-
-
-@in_virtual_time
-async def test_the_first_refusal_halves_what_is_in_flight():
-    road = full(8)
-    road.limited(10.0, now(), 8)
-    assert road.concurrency.limit == 4
-
-
-@in_virtual_time
-async def test_a_pause_is_as_long_as_the_server_asks_for_and_a_little_longer():
-    pauses = [lane().limited(30.0) for _ in range(200)]
-    assert all(30 <= pause <= jittered(30) for pause in pauses)
-    assert max(pauses) - min(pauses) > 1.5
-
-
-@in_virtual_time
-async def test_an_episode_cuts_once_however_many_requests_it_meets():
-    """Also when some of them are refused only after the pause, as they were sent before it."""
-    road, sent = full(8), now()
-    await asyncio.sleep(1)
-    for _ in range(8):
-        road.limited(10.0, sent, 8)
-        road.release()
-    assert road.concurrency.limit == 4
-    pace = road.pace.rate
-    await asyncio.sleep(60)
-    road.limited(10.0, sent, 8)
-    assert (road.concurrency.limit, road.pace.rate) == (4, pace)
-
-
-@in_virtual_time
-async def test_a_refusal_of_what_was_sent_before_the_cut_makes_no_pause_grow():
-    road, sent = full(8), now()
-    await asyncio.sleep(1)
-    for _ in range(5):
-        assert road.limited(None, sent, 8) <= jittered(FIRST_PAUSE)
-        await asyncio.sleep(5)
-
-
-@in_virtual_time
-async def test_without_a_word_from_the_server_pauses_double_to_a_minute_and_never_overflow():
-    road, pauses = lane(), []
-    for _ in range(1200):
-        pauses.append(road.limited(None))
-        await asyncio.sleep(100)
-    for pause, least in zip(pauses, [0.5, 1, 2, 4, 8, 16, 32, 60, 60], strict=False):
-        assert least <= pause <= jittered(least)
-    assert all(LONGEST_PAUSE <= pause <= jittered(LONGEST_PAUSE) for pause in pauses[7:])
-
-
-@in_virtual_time
-async def test_an_answer_makes_pauses_short_again():
-    road = lane()
-    for _ in range(5):
-        road.limited(None)
-        await asyncio.sleep(100)
-    road.succeeded()
-    assert road.limited(None) <= jittered(FIRST_PAUSE)
-
-
-@in_virtual_time
-async def test_advice_of_the_server_that_was_not_enough_is_lengthened():
-    road, pauses = lane(), []
-    for _ in range(6):
-        pauses.append(road.limited(1.0))
-        await asyncio.sleep(100)
-    for pause, least in zip(pauses, [1, 1, 2, 4, 8, 16], strict=True):
-        assert least <= pause <= jittered(least)
-    assert 300 <= road.limited(300.0) <= jittered(300)
-
-
-@in_virtual_time
-async def test_after_refusals_without_an_answer_between_the_lane_looks_with_one_request():
-    road = full(8)
-    road.limited(1.0, now(), 8)
-    empty(road)
-    await out_of_pause(road)
-    await asyncio.gather(*await entered(road, range(4), []))
-    road.limited(1.0, now(), 4)
-    empty(road)
-    for _ in range(3):
-        await out_of_pause(road)
-        await road.acquire()
-        assert (road.flying, road.concurrency.limit) == (1, 1)
-        road.limited(1.0, now(), 1)
-        road.release()
-    await out_of_pause(road)
-    await road.acquire()
-    road.succeeded(now(), 1)
-    assert road.concurrency.limit == 4
-
-
-@in_virtual_time
-async def test_a_refusal_says_that_the_provider_is_there():
-    road = lane()
-    for _ in range(TROUBLES - 1):
-        road.troubled()
-    road.limited(1.0)
-    assert road.breaker.troubles == 0
-
-
-@in_virtual_time
-async def test_after_the_first_refusal_requests_go_out_evenly():
-    road = full(8)
-    road.limited(1.0, now(), 8)
-    empty(road)
-    await out_of_pause(road)
-    await asyncio.sleep(10)
-    road.concurrency.limit, log = 8, []
-    await asyncio.gather(*await entered(road, range(8), log))
-    gaps = [b - a for (_, a), (_, b) in itertools.pairwise(log)]
-    assert gaps == pytest.approx([1 / road.pace.rate] * 7)
-
-
-# Overload
-
-
-@in_virtual_time
-async def test_two_signs_of_overload_in_a_row_halve_what_is_in_flight_once_an_episode():
-    road, sent = full(8), now()
-    await asyncio.sleep(60)
-    limits = []
-    for _ in range(4):
-        assert road.troubled(since=sent, overload=True) == 0.0
-        limits.append(road.concurrency.limit)
-    assert limits == [8, 4, 4, 4]
-    for _ in range(4):
-        road.release()
-    await asyncio.sleep(1)
-    road.troubled(since=now(), overload=True)
-    assert road.concurrency.limit == 2
-
-
-@in_virtual_time
-async def test_signs_of_overload_between_answers_cut_nothing():
-    road = full(8)
-    for _ in range(20):
-        road.troubled(since=now(), overload=True)
-        road.succeeded(now(), 8)
-    assert road.concurrency.limit == 8
-
-
-@in_virtual_time
-async def test_errors_that_are_no_sign_of_overload_cut_and_pause_nothing():
-    road = full(8)
-    pauses = [road.troubled(since=now()) for _ in range(TROUBLES - 1)]
-    assert pauses == [0.0] * (TROUBLES - 1)
-    assert (road.concurrency.limit, paused(road)) == (8, 0)
 
 
 # Outages
@@ -438,6 +281,41 @@ async def test_answers_to_what_was_sent_before_a_refused_key_clear_nothing_and_w
 async def test_a_quota_that_is_used_up_pauses_until_it_is_there_again_for_a_minute_at_most():
     assert 20 <= lane().allowed(20.0, 0.0) <= jittered(20)
     assert LONGEST_REFILL <= lane().allowed(DAY, 0.0) <= jittered(LONGEST_REFILL)
+
+
+def told_to_be_used_up(road, times):
+    """How often the lane pauses for a reply that says so, when each pause is over in time."""
+
+    async def tell():
+        pauses = 0
+        for _ in range(times):
+            pauses += road.allowed(10.0, 0.0) > 0
+            await asyncio.sleep(20)
+        return pauses
+
+    return tell()
+
+
+@in_virtual_time
+async def test_a_quota_that_is_told_to_be_used_up_while_all_is_answered_is_believed_five_times():
+    assert await told_to_be_used_up(lane(), 50) == MOST_HEEDED == 5
+
+
+@in_virtual_time
+async def test_a_reply_that_says_otherwise_makes_the_next_one_be_believed_again():
+    road = lane()
+    await told_to_be_used_up(road, 9)
+    road.allowed(0.0, 0.0)
+    assert await told_to_be_used_up(road, 9) == 5
+
+
+@in_virtual_time
+async def test_a_refusal_shows_that_the_quota_is_used_up_indeed():
+    road = lane()
+    await told_to_be_used_up(road, 9)
+    road.limited(1.0)
+    await asyncio.sleep(20)
+    assert await told_to_be_used_up(road, 9) == 5
 
 
 @in_virtual_time

@@ -90,6 +90,35 @@ async def test_no_picture_is_loaded_while_too_many_bytes_are_held(loader, folder
 
 
 @in_virtual_time
+async def test_only_as_many_find_room_at_once_as_there_are_threads(folder):
+    loader, most = Loader(LoadRules(), 1), 0
+
+    async def work(n):
+        nonlocal most
+        loaded = await loader.load(pictured(folder, n), "model-1")
+        most = max(most, loader.held.bytes)
+        await asyncio.sleep(1)
+        loader.let_go(loaded)
+
+    await asyncio.gather(*(work(n) for n in range(20)))
+    loader.close()
+    assert 0 < most <= THREADS * max(size(folder, n) for n in range(20))
+
+
+@in_virtual_time
+async def test_a_loader_that_is_closed_keeps_no_threads(folder):
+    before = set(threading.enumerate())
+    loader = Loader(LoadRules(), CAP)
+    await loader.load(pictured(folder, 1), "model-1")
+    mine = set(threading.enumerate()) - before
+    assert mine
+    loader.close()
+    for thread in mine:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@in_virtual_time
 async def test_a_picture_that_cannot_be_loaded_holds_nothing_and_blocks_nobody(loader, folder):
     for _ in range(2 * THREADS):
         loaded = await loader.load(pictured(folder, "note"), "model-1")

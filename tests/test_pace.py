@@ -70,8 +70,10 @@ class Traffic:
 
     def refused(self, since=None, count=MANY):
         """An episode of refusals; the rate after it."""
+        before = self.pace.rate
         self.pace.share.refused += count
-        self.pace.refused(self.now if since is None else since)
+        changed = self.pace.refused(self.now if since is None else since)
+        assert changed or self.pace.rate == before
         return self.pace.rate
 
 
@@ -92,6 +94,21 @@ def test_the_first_guess_is_just_below_the_rate_that_was_refused():
     assert traffic.refused() == pytest.approx(BELOW * 20, rel=0.03)
     assert repr(traffic.pace).startswith("Pace(19")
     assert BELOW == 0.96
+
+
+def test_a_pace_tells_whether_a_refusal_changed_it():
+    traffic = Traffic()
+    traffic.runs(100, 10)
+    assert not traffic.pace.refused(traffic.now)
+    traffic.pace.share.refused = MANY
+    assert not traffic.pace.refused(0.0)
+    assert traffic.pace.refused(traffic.now)
+
+
+def test_a_refusal_of_nobody_knows_when_is_one_of_now():
+    traffic = Traffic()
+    traffic.runs(20, 5)
+    assert traffic.refused(math.inf) == pytest.approx(BELOW * 20, rel=0.03)
 
 
 def test_what_was_sent_after_the_refused_request_does_not_count():
@@ -154,6 +171,20 @@ def test_a_pace_that_is_refused_soon_again_is_cut_further_by_what_was_answered_m
     assert traffic.refused() == pytest.approx((20 * 12) ** 0.5)
 
 
+def test_answers_are_counted_from_one_refusal_to_the_next():
+    traffic = Traffic(latency=0.0)
+    traffic.runs(50, 10)
+    traffic.refused()
+    traffic.runs(2, 20)
+    traffic.latency = math.inf
+    traffic.runs(20, 1)
+    traffic.pace.is_felt(traffic.now)
+    traffic.pace.rate = 21.0
+    recent, steady = (9 * 2 + 20) / 10, 40 / 21
+    assert traffic.refused() == pytest.approx(max(BELOW * (recent * steady) ** 0.5, 0.7 * 21))
+    assert traffic.pace.answers == 0
+
+
 def test_a_pace_is_never_cut_to_less_than_70_percent_at_once():
     traffic = Traffic()
     traffic.keeps(20.0)
@@ -210,6 +241,27 @@ def test_a_share_of_three_percent_makes_a_pace():
         traffic.runs(50, 2)
         traffic.refused(count=3)
     assert traffic.pace.rate is not None
+
+
+@pytest.mark.parametrize(("sent", "limit"), [(1000, 15), (1999, 29)])
+def test_one_refusal_in_sixty_six_is_one_too_many(sent, limit):
+    for refused in (limit, limit + 1):
+        share = Share()
+        for _ in range(sent):
+            share.sent()
+        share.refused = refused
+        assert share.is_too_large() == (refused > limit)
+
+
+@pytest.mark.parametrize(("among", "is_too_large"), [(80, False), (55, True)])
+def test_the_share_stays_the_same_however_long_it_is_counted(among, is_too_large):
+    share, told = Share(), []
+    for _ in range(300):
+        for _ in range(among):
+            share.sent()
+        share.refused += 1
+        told.append(share.is_too_large())
+    assert told[5:] == [is_too_large] * 295
 
 
 def test_three_episodes_among_fifty_requests_make_a_pace_however_many_were_sent_before():
@@ -305,6 +357,25 @@ def test_a_refusal_at_about_the_same_rate_is_kept_away_from_for_twice_as_long():
         holds.append(traffic.now - began)
     assert holds == pytest.approx([5, 10, 20, 40, 80, 160, 320, 600, 600, 600], abs=3)
     assert LONGEST_HOLD == 600
+
+
+@pytest.mark.parametrize(("share", "is_near"), [(1.08, True), (0.93, True), (1.2, False)])
+def test_about_the_same_rate_is_a_tenth_more_or_less(share, is_near):
+    traffic = Traffic()
+    for rate in (20.0, 20.0 * share):
+        traffic.keeps(rate)
+        traffic.refused()
+    traffic.latency = 0.0
+    traffic.follows(FIRST_HOLD)
+    assert (growth(traffic, 2) == 0) == is_near
+
+
+def test_a_first_guess_does_not_grow_in_the_instant_in_which_it_is_made():
+    traffic = Traffic()
+    traffic.runs(2.0, 10)
+    rate = traffic.refused()
+    traffic.pace.answered()
+    assert traffic.pace.rate == rate
 
 
 def test_a_refusal_at_another_rate_is_kept_away_from_for_five_seconds_again():

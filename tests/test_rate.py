@@ -143,5 +143,21 @@ def test_what_is_given_back_is_saved_up_for_no_longer_than_a_second_either():
     assert limit.wait(0.0) == pytest.approx(2.0)
 
 
+def test_a_count_that_cannot_be_true_costs_no_more_than_a_minute():
+    limit = owing(0)
+    limit.correct(1e300)
+    assert limit.wait(0.0) == pytest.approx(60.0)
+    limit.correct(1e300)
+    assert limit.wait(0.0) == pytest.approx(60.0)
+
+
+def test_a_large_request_that_is_owed_is_owed_also_when_it_took_more():
+    limit = owing(90_000)
+    limit.correct(5000)
+    assert limit.wait(0.0) == pytest.approx(90.0)
+    limit.correct(-80_000)
+    assert limit.wait(0.0) == pytest.approx(10.0)
+
+
 def test_a_limit_tells_what_is_owed():
     assert repr(owing(2500)) == "Tokens(60000 a minute, 2500 owed)"

@@ -113,6 +113,20 @@ def test_the_formula_doubles_to_a_ceiling_with_full_jitter():
         assert ceiling * 3 / 4 < max(waits) <= ceiling
 
 
+async def test_a_calls_waits_are_those_of_the_formula_from_the_first_error_on():
+    policy = RetryPolicy(retries=3, first_wait=100.0, longest_wait=350.0)
+    calls = [(await play([trouble()] * 3, policy))[2] for _ in range(200)]
+    for each, ceiling in zip(zip(*calls, strict=True), [100, 200, 350], strict=True):
+        assert ceiling * 0.9 < max(wait for wait, _ in each) <= ceiling
+
+
+async def test_the_formula_begins_anew_after_an_outage():
+    policy = RetryPolicy(retries=5, first_wait=100.0, longest_wait=1e9)
+    script = [trouble(), trouble(), trouble(), outage(), trouble()]
+    waits = [(await play(script, policy))[2][-1][0] for _ in range(100)]
+    assert 90 < max(waits) <= 100
+
+
 @pytest.mark.parametrize("asked", [0.5, 7.0, 120.0])
 def test_what_the_server_asked_for_wins_and_jitter_only_adds_to_it(asked):
     waits = [RetryPolicy().wait(9, trouble(asked)) for _ in range(300)]
@@ -148,6 +162,48 @@ async def test_an_outage_gives_back_what_was_spent():
     assert (await play(script, RetryPolicy(retries=2)))[:2] == ("answer", 9)
     assert (await play([trouble(), outage(), trouble()], RetryPolicy(retries=0)))[1] == 1
     assert (await play([outage(), trouble()], RetryPolicy(retries=0)))[1] == 2
+
+
+async def worked(script, at_most, takes=10.0):
+    """The answer of a call whose attempts take so many seconds, and the attempts made."""
+    time, acts, seconds = Time(), iter(script), [0.0]
+
+    async def attempt():
+        seconds[0] += takes
+        for error in acts:
+            raise error
+        return "answer"
+
+    def notice(wait, _):
+        seconds[0] += wait
+
+    policy = RetryPolicy(retries=99, job_timeout=at_most)
+    try:
+        answer = await with_retries(attempt, policy, notice, time.sleep, time, lambda: seconds[0])
+    except Retryable as error:
+        answer = error
+    return answer, round((seconds[0] - sum(time.slept)) / takes)
+
+
+@pytest.mark.parametrize(("at_most", "attempts"), [(9.0, 1), (25.0, 3), (35.0, 4)])
+async def test_a_job_is_not_tried_again_when_its_time_is_up(at_most, attempts):
+    errors = [limited() for _ in range(9)]
+    assert await worked(errors, at_most) == (errors[attempts - 1], attempts)
+
+
+async def test_a_wait_that_would_outlast_the_time_of_a_job_is_not_begun():
+    asked = trouble(100.0)
+    assert await worked([trouble(1.0), asked], 115.0) == (asked, 2)
+    assert await worked([trouble(1.0), trouble(50.0)], 115.0) == ("answer", 3)
+
+
+async def test_an_outage_and_nobody_at_the_address_wear_no_time_of_a_job_out():
+    nobody = Unreachable("nothing answers", "connection")
+    assert (await worked([outage(), nobody] * 5, 25.0))[0] == "answer"
+
+
+async def test_a_job_that_answers_late_has_answered():
+    assert await worked([], 5.0) == ("answer", 1)
 
 
 async def test_patience_ends_however_many_attempts_are_left():

@@ -87,6 +87,14 @@ async def test_ten_replies_make_the_estimate_better():
 
 
 @in_virtual_time
+async def test_what_was_learned_from_others_delays_a_request_and_rejects_none():
+    way = route(tpm=500)
+    for _ in range(10):
+        way.correct(REQUEST, Reply("yes", usage=Usage(50_000, 100)), 300.0)
+    assert way.tokens_of(REQUEST) == 500
+
+
+@in_virtual_time
 async def test_a_way_tells_its_provider_and_model():
     assert repr(route()).startswith("Route(fake, Lane(")
     assert repr(route(model="small")).startswith("Route(fake:small, Lane(")

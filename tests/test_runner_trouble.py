@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 from clock import in_virtual_time, now
+from PIL import Image
 from rehearsal import Night, Timed, job, jobs
 
 from batch.errors import Denied, RateLimited, Retryable, Unreachable
@@ -234,7 +235,20 @@ async def test_one_job_that_is_refused_again_and_again_is_the_only_one_that_fail
     night = await Night().run([*jobs(50, delay=1.0), odd, *more])
     assert list(night.failures) == ["odd"]
     failure = night.failures["odd"]
-    assert (failure.code, failure.http_status, failure.attempts) == ("rejected", 401, 2)
+    assert (failure.code, failure.http_status, failure.attempts) == ("rejected", 401, 3)
+    assert len(night.answers) == 100
+
+
+@pytest.mark.xfail(reason="one look is enough to believe it, and it may be one of those jobs too")
+@in_virtual_time
+async def test_jobs_among_many_that_are_refused_again_and_again_are_the_only_ones_that_fail():
+    """Two in a row now and then, as one in fifty or more makes likely."""
+    odd = [job(f"odd-{n}", failures=["denied"] * 9) for n in range(6)]
+    todo = jobs(60, delay=1.0)
+    for n in range(3):
+        todo[20 * n + 10 : 20 * n + 10] = odd[2 * n : 2 * n + 2]
+    night = await Night(concurrency=4).run([*todo, *(job(f"z{n}", delay=1.0) for n in range(40))])
+    assert night.failures.keys() == {each.id for each in odd}
     assert len(night.answers) == 100
 
 
@@ -271,8 +285,8 @@ async def test_the_waits_between_attempts_count():
     client = Slow(Retryable("no", "server_error", 500, 100.0), 1.0)
     policy = RetryPolicy(retries=99, job_timeout=150.0)
     night = await Night(client=client, retry=policy).run([job("late")])
-    assert night.failures["late"].attempts == 3
-    assert 200 < now() < 230
+    assert night.failures["late"].attempts == 2
+    assert 100 < now() < 130
 
 
 @in_virtual_time
@@ -339,8 +353,9 @@ async def test_a_short_run_waits_for_no_retry():
 
 @in_virtual_time
 async def test_a_rate_limit_takes_nothing_of_the_retry_budget():
-    night = await Night().run(jobs(300, failures=["rate_limited"], retry_after=0.0))
-    assert len(night.answers) == 300
+    limited = jobs(3, failures=["rate_limited"], retry_after=0.0)
+    night = await Night(concurrency=1, window=1).run(limited)
+    assert len(night.answers) == 3
     assert f"{SAVED:.1f} of" in repr(night.lane.retries)
 
 
@@ -352,6 +367,19 @@ async def test_jobs_that_wait_for_their_retry_hold_up_nobody():
     night = Night(client=client, window=24, retry=RetryPolicy(first_wait=0.1))
     await night.run(todo)
     assert len(night.answers) == 600
+    assert client.last_first < 20
+
+
+@pytest.mark.xfail(reason="a job with pictures keeps its place in the window while it waits")
+@in_virtual_time
+async def test_jobs_with_pictures_that_wait_for_their_retry_hold_up_nobody_either(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    pictured = {"images": ["a.png"], "root": str(tmp_path), "delay": 0.1}
+    failing = [job(f"f{n}", **pictured, failures=["bad_response"]) for n in range(100)]
+    client = Asked()
+    night = Night(client=client, window=24, retry=RetryPolicy(first_wait=0.1))
+    await night.run([*failing, *(job(f"x{n}", **pictured) for n in range(100))])
+    assert len(night.answers) == 200
     assert client.last_first < 20
 
 

@@ -213,9 +213,9 @@ Examples:
         Command(
             "report",
             "Write the answers as one page to look through: a gallery, or a table.",
-            """The page is STEM.report.html beside the results; it asks nobody for anything and shows
-images from the files beside it. Prompt, model and provider are those of the last run; the options
-of `run` are taken too.
+            """The page is STEM.report.html beside the results; it asks nobody for anything and
+shows images from the files beside it. Prompt, model and provider are those of the last run; the
+options of `run` are taken too.
 
 \b
 Examples:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ..errors import BatchError, JobError, RateLimited, Retryable
 from ..limits.breaker import Breaker, doubled
 from ..limits.clock import Clock
-from ..limits.lane import FIRST_PAUSE, LONGEST_PAUSE
+from ..limits.lane import FIRST_PAUSE, LONGEST_PAUSE, LONGEST_REFILL
 from ..models import Reply, Request
 from ..providers.connection import Completer
 
@@ -22,9 +22,6 @@ TROUBLES = 3
 
 Replies that nobody understands count too: who errs is quick, and would draw most of the requests.
 """
-
-LONGEST_REFILL = 60.0
-"""Seconds that a server is left alone at most because a reply said that its quota is used up."""
 
 
 class EndpointState(Struct, frozen=True):

@@ -78,6 +78,8 @@ class Hedge:
             elif not first.done():
                 self._learn(ENDLESS)
             self.won += winner is not first
+            if self._lane.tokens:
+                self._estimate.learn(request, reply)
             return reply
         finally:
             await leave(tasks)

@@ -77,7 +77,7 @@ class Adaptive:
         if remember:
             self._remember(flying)
         self._answers = self._before_look = 0
-        self._places.limit = flying // 2
+        self._places.limit = min(self._places.limit, flying // 2)
 
     def refused(self, ahead: int) -> bool:
         """A request was refused that made it `ahead` in flight: keep below, if that explains it.

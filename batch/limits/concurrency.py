@@ -89,6 +89,7 @@ class Gate(Concurrency):
         self._delay = delay
         self._entered = enter
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
 
     def _enter(self, weight: float) -> bool:
         """Take a place, if there is one and the moment has come; else look again when it does."""
@@ -104,10 +105,12 @@ class Gate(Concurrency):
     def _look_in(self, delay: float) -> None:
         """See who may come in after so many seconds, unless that is done before."""
         loop = asyncio.get_running_loop()
+        rings_at = loop.time() + delay
         if self._timer is not None:
-            if self._timer.when() <= loop.time() + delay + 0.001:
+            if self._rings_at <= rings_at + 0.001:
                 return
             self._timer.cancel()
+        self._rings_at = rings_at  # uvloop's handles do not tell
         self._timer = loop.call_later(delay, self._ring)
 
     def _ring(self) -> None:

@@ -24,6 +24,9 @@ DENIED_PAUSE = 1.0
 LONGEST_REFILL = 60.0
 """Seconds that a lane pauses at most because a reply said that its quota is used up."""
 
+MOST_HEEDED = 5
+"""Replies in a row that say so and are contradicted by the next answer: then it means nothing."""
+
 OVERLOADED = 2
 """Timeouts or overload errors in a row that say: too many requests are in flight."""
 
@@ -59,7 +62,6 @@ class Lane:
         self._rate = Moments(60.0 / rpm) if rpm else None
         self.tokens = Tokens(tpm) if tpm else None
         self._clock = clock
-        self._sleep = sleep
         self._is_open = False
         self._resume_at = clock()
         self._spread_until = clock()
@@ -67,6 +69,8 @@ class Lane:
         self._next = clock()
         self._cut_at = -math.inf
         self._denied_at: float | None = None
+        self._heeded = 0
+        """Replies in a row that said that the quota is used up, and no refusal among them."""
         self._episodes = 0
         self._unanswered_since: float | None = None
 
@@ -87,16 +91,13 @@ class Lane:
         """Wait until a request of about so many tokens may go out."""
         await self.concurrency.acquire(tokens)
 
-    def try_acquire(self, tokens: float = 0.0) -> bool:
-        """Take a place if a request may go out at once and nobody waits for it."""
-        return self.concurrency.try_acquire(tokens)
-
     def release(self) -> None:
         """Give the place back."""
         self.concurrency.release()
 
     def open(self) -> None:
         """Let everybody through who waits: nothing is sent in this lane any more."""
+        self._pauses, self._reason = self.paused(), ""
         self._is_open = True
         self.retries.open()
         self.concurrency.limit = sys.maxsize
@@ -169,6 +170,7 @@ class Lane:
         self._unanswered()
         self.breaker.answered()
         self.pace.share.refused += 1
+        self._heeded = 0
         if since > self._cut_at and self._pause_left() <= 0:
             self._episodes += 1
             self._slow_down(since, ahead)
@@ -232,7 +234,11 @@ class Lane:
         would come. The seconds that the pause grew by.
         """
         if wait > MOMENT:
+            self._heeded += 1
+            if self._heeded > MOST_HEEDED:  # it answers all the same
+                return 0.0
             return self._pause_for(min(wait, LONGEST_REFILL), "quota used up")
+        self._heeded = 0
         if gap > MOMENT:
             now = self._clock()
             self._gap = min(gap, LONGEST_REFILL)
@@ -250,6 +256,8 @@ class Lane:
 
         Those who wait return one after the other.
         """
+        if self._is_open:
+            return 0.0
         now = self._clock()
         resume_at = now + wait + random.uniform(0.0, min(0.1 + wait / 10, 30.0))
         grown = max(0.0, resume_at - max(now, self._resume_at))

@@ -53,7 +53,7 @@ class Tokens:
 
     def correct(self, tokens: float) -> None:
         """So many tokens more (or fewer, when negative) were used than was thought."""
-        self._owed += tokens
+        self._owed = min(self._owed + tokens, max(self._owed, self.per_minute))
 
     def _pay(self, now: float) -> None:
         """Let the time pay what is owed; no more than the tokens of a second are saved up."""

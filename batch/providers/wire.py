@@ -22,6 +22,8 @@ ReplyType = TypeVar("ReplyType")
 
 ESCAPED = "backslashreplace"
 """What becomes of lone surrogates, which UTF-8 cannot carry."""
+MOST_TOKENS = 10_000_000
+"""Whoever counts more in one reply counts wrongly."""
 MARKER = secrets.token_hex(16)
 """Stands for an image while JSON is encoded; random, so that no user's text can hold it."""
 
@@ -121,5 +123,5 @@ def error_in_reply(error: Any, rules: Sequence[Rule] = RULES) -> BatchError:
 
 def tokens(value: Any) -> int | None:
     """A token count when it is one: servers were seen to send strings and negative numbers."""
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
     return value if is_count else None

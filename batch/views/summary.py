@@ -33,6 +33,11 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.skipped:
         return ["another run is using this output: skipped (--if-locked skip)"]
     lines = [headline(state, summary.seconds)]
+    lines += [
+        f"fallback: {count(answers, 'answer')} by {name}"
+        for name, answers in summary.by_fallback
+        if answers
+    ]
     if state.reason:
         lines.append(f"stopped: {state.reason}")
     if state.failures:
@@ -105,7 +110,7 @@ def found(state: RunState) -> list[str]:
         return []
     limits = [limit for _, limit in lane.limits]
     pace = f"; about {lane.pace_per_s:.3g} requests/s" if lane.pace_per_s else ""
-    return [f"in flight at once: {min(limits)} to {max(limits)} {spark(limits)}{pace}"]
+    return [f"allowed in flight: {min(limits)} to {max(limits)} {spark(limits)}{pace}"]
 
 
 def endpoints(summary: Summary) -> str:
