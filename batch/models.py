@@ -138,6 +138,8 @@ class Request(Struct, frozen=True):
     schema: dict[str, Any] | None = None
     url: str = ""
     body: dict[str, Any] | None = None
+    id: str = ""
+    """The job's; it goes to no wire."""
 
     def parts(self) -> Iterator[RequestPart]:
         """The parts of all messages that are more than text, in order."""

@@ -13,6 +13,7 @@ from .estimate import TokenEstimate
 from .limits.lane import Lane
 from .models import Job, Price, Reply, Request
 from .providers.connection import Completer
+from .providers.triage import Triage, Triaging
 
 
 class Route:
@@ -51,8 +52,17 @@ class Route:
     @property
     def fleet(self) -> Fleet | None:
         """The servers, when there are several."""
-        completer = self.hedge.completer if self.hedge else self.completer
-        return completer if isinstance(completer, Fleet) else None
+        return self._inner if isinstance(self._inner, Fleet) else None
+
+    @property
+    def triage(self) -> Triage | None:
+        """What was found in the pictures, when they are looked through."""
+        return self._inner.triage if isinstance(self._inner, Triaging) else None
+
+    @property
+    def _inner(self) -> Completer:
+        """What answers, whether or not duplicates are sent."""
+        return self.hedge.completer if self.hedge else self.completer
 
     def __repr__(self) -> str:
         return f"Route({self.provider}{':' * bool(self.model)}{self.model}, {self.lane!r})"

@@ -292,6 +292,7 @@ class Session:
             unknown_usage=tally.unknown_usage if tally else 0,
             by_fallback=tuple((route.provider, route.answered) for route in routes[1:]),
             endpoints=tuple(each for fleet in fleets for each in fleet.endpoints),
+            triage=tuple(each for way in routes if way.triage for each in way.triage.findings()),
             hedged=sum(hedge.sent for hedge in hedges),
             hedges_won=sum(hedge.won for hedge in hedges),
             spared=self._runner.twins.spared if self._runner else 0,

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from .checks import Checks
 from .errors import UsageError
+from .image_estimate import EstimateRules
 from .media.load import ImageRules
 from .media.request import LoadRules
 from .models import Price
@@ -240,6 +241,15 @@ def load_rules(provider: AsyncGeneratorProvider, settings: Settings) -> LoadRule
         originals = originals and other.takes_originals
         limits = limits.narrowed(other.limits_at(settings.fallback.base_urls))
     return LoadRules(settings.images, originals, settings.allow_remote_images, limits)
+
+
+def estimate_rules(provider: AsyncGeneratorProvider, settings: Settings) -> EstimateRules:
+    """How the images of the run are measured before it."""
+    return EstimateRules(
+        load=load_rules(provider, settings),
+        model_of=provider.get_model,
+        formulas_of=lambda model: provider.image_formulas(model, settings.base_urls),
+    )
 
 
 def new_run_id() -> str:

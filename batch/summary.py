@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from .completers.fleet import EndpointState
+from .providers.triage import Finding
 from .results.sidecars import SidecarTally
 from .results.state import RunState
 from .settings import Settings
@@ -35,6 +36,8 @@ class Summary(Struct, frozen=True):
     """Other providers and how many answers of this run are theirs."""
     endpoints: tuple[EndpointState, ...] = ()
     """The servers of a fleet; none when there is only one."""
+    triage: tuple[Finding, ...] = ()
+    """Pictures of this run that somebody should look at."""
     hedged: int = 0
     """Requests that had a duplicate sent, because they took long."""
     hedges_won: int = 0

@@ -1,8 +1,10 @@
 """`overnight check`: the plan of a run, made without sending or writing anything."""
 
+import base64
 import json
 
 import pytest
+from PIL import Image
 from server import Server, Status
 from shell import dynaspark, openai
 
@@ -102,6 +104,66 @@ def test_images_are_counted_and_not_opened(shell):
     done = shell("check", "photos")
     assert done.code == 0
     assert "1 image" in done.out
+
+
+def test_the_images_to_do_are_looked_into_when_that_is_asked(shell):
+    shell.picture("photos/a.png")
+    shell.picture("photos/b.png")
+    Image.new("RGB", (1024, 2048)).save("photos/c.png")
+    shell.write("photos/d.png", "This is no picture.")
+    shell.write("overnight.toml", "[provider.openai]\nprice = { input = 2.5, output = 10 }")
+    words = ("check", "photos", "-p", "Why?", "--provider", "openai", "-m", "gpt-4o-2024-08-06")
+    before = shell.files()
+    done = shell(*words, "--estimate", "--max-side", "1024", "--exclude", "b.png", "--json")
+    assert done.code == 0, done.err
+    tokens = (85 + 170) + (85 + 170 * 2)
+    found = done.json["estimate"]
+    assert found["image_bytes"] == sum(len(before[f"photos/{name}.png"]) for name in "ac")
+    assert (found["images"], found["unreadable"], found["pixels"]) == (2, 1, 8 * 6 + 512 * 1024)
+    assert found["image_tokens_low"] == found["image_tokens_high"] == tokens
+    cost = (tokens + done.json["estimated_input_tokens"]) * 2.5 / 1e6
+    assert found["cost_low_usd"] == found["cost_high_usd"] == pytest.approx(cost)
+    told = shell(*words, "--estimate").out
+    assert "images: 3 looked into" in told
+    assert "1 unreadable" in told
+    assert told.endswith("-m gpt-4o-2024-08-06\n"), "the run that comes next estimates nothing"
+    assert "estimate" not in shell(*words, "--json").json
+    assert shell.files() == before
+
+
+def test_how_an_unknown_server_counts_is_told_as_a_range(shell, server):
+    shell.picture("photos/a.png")
+    words = openai(server, "-p", "Why?")
+    done = shell("run", "photos", "-n", "--estimate", *words)
+    assert done.code == 0, done.err
+    assert "how this server counts them is unknown (m)" in done.out
+    found = shell("check", "photos", "--estimate", "--json", *words).json["estimate"]
+    assert (found["image_tokens_low"], found["image_tokens_high"]) == (1, 1120)
+    assert found["unknown_models"] == ["m"]
+    assert found["cost_low_usd"] is None
+    refused = shell("run", "photos", "--estimate", *words)
+    assert refused.code == 2
+    assert "--estimate sends nothing: add -n" in refused.err
+    assert not server.requests
+
+
+def test_what_works_on_this_machine_counts_no_tokens_of_images(shell):
+    shell.picture("photos/a.png")
+    found = shell("check", "photos", "--estimate", "--json").json["estimate"]
+    assert (found["images"], found["image_tokens_low"], found["unknown_models"]) == (1, None, [])
+    assert "tokens of the images" not in shell("check", "photos", "--estimate").out
+
+
+def test_addresses_and_images_in_batch_lines_are_estimated_too(shell):
+    data = base64.b64encode(shell.picture("a.png").read_bytes()).decode()
+    urls = (f"data:image/png;base64,{data}", "https://example.org/b.png")
+    parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    body = {"model": "o3", "messages": [{"role": "user", "content": parts}]}
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    shell.write("jobs.jsonl", line)
+    done = shell("check", "jobs.jsonl", "--provider", "openai", "--estimate", "--json")
+    found = done.json["estimate"]
+    assert (found["images"], found["addresses"], found["image_tokens_low"]) == (1, 1, 75 + 150)
 
 
 def test_every_option_of_run_is_taken(shell, server):

@@ -46,6 +46,7 @@ FLOORS = (
         "run",
         (
             "estimate",
+            "image_estimate",
             "routes",
             "outcomes",
             "checks",

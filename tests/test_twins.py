@@ -82,6 +82,19 @@ async def test_without_the_option_every_job_is_asked_for_itself():
     assert night.runner.twins.spared == 0
 
 
+@pytest.mark.parametrize(("words", "requests"), [((), 1), (("--no-dedupe",), 3)])
+def test_captions_of_equal_pictures_are_asked_for_once_unless_told_otherwise(
+    shell, words, requests
+):
+    for name in "abc":
+        shell.picture(f"photos/{name}.png", "red")
+    with Server() as server:
+        given = ("--provider", "openai", "-m", "m", "--base-url", server.url, *words)
+        assert shell("caption", "photos", *given).code == 0
+    assert server.arrived == requests
+    assert all((shell.folder / f"photos/{name}.txt").read_text() for name in "abc")
+
+
 @pytest.mark.parametrize("times", [1, 2])
 def test_equal_pictures_are_sent_once_and_copies_of_answered_ones_not_at_all(shell, times):
     for name in "abcd":

@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from ..errors import Halt, UsageError
+from ..image_estimate import ImageEstimate, estimate_images
 from ..results.paths import check_output
 from ..routing import make_provider, make_ways
-from ..settings import Settings, is_stream
+from ..settings import Settings, estimate_rules, is_stream
 from ..survey import Survey, open_sources, refuse_bad_lines, survey
+from ..views.estimate import Estimate
 from ..views.progress import unfilled_words, withheld_words
 from ..views.text import codes, count
 from .given import settings_of
@@ -27,14 +29,15 @@ def work(ctx: click.Context, values: dict[str, Any]) -> int:
 def print_check(settings: Settings, values: dict[str, Any]) -> int:
     """Print the plan on stdout; raises `UsageError` for what would keep a run from starting."""
     missing = missing_key(settings)
-    found = asyncio.run(checked(settings))
+    found, images = asyncio.run(checked(settings, estimate=values["estimate"]))
+    estimate = None if images is None else Estimate.of(settings, found.plan, images)
     if values["json"]:
-        put_json(check_facts(settings, found))
+        more = {} if estimate is None else {"estimate": estimate.facts()}
+        put_json(check_facts(settings, found) | more)
     elif not values["quiet"]:
         note = [f"note: {missing}"] if missing else []
-        put_text(
-            "\n".join([*check_lines(settings, found), *note, f"next: {next_command(settings)}"])
-        )
+        lines = [*check_lines(settings, found), *(estimate.lines() if estimate else ())]
+        put_text("\n".join([*lines, *note, f"next: {next_command(settings)}"]))
     return 0
 
 
@@ -55,8 +58,10 @@ def missing_key(settings: Settings) -> str:
     return ""
 
 
-async def checked(settings: Settings) -> Survey:
-    """The survey of a run that would be started so."""
+async def checked(
+    settings: Settings, *, estimate: bool = False
+) -> tuple[Survey, ImageEstimate | None]:
+    """The survey of a run that would be started so, and its images when they are looked into."""
     if any(map(is_stream, settings.sources)):
         raise UsageError("a stream can be read only once: save it to a file and check that")
     paths = None if settings.streams else settings.paths()
@@ -64,10 +69,15 @@ async def checked(settings: Settings) -> Survey:
         check_output(paths.results)
     async with AsyncExitStack() as stack:
         sources = await open_sources(settings, stack)
-        found = await survey(settings, make_provider(settings), paths, sources)
-    if not settings.skip_bad_lines:
-        refuse_bad_lines(found.plan)
-    return found
+        provider = make_provider(settings)
+        found = await survey(settings, provider, paths, sources)
+        if not settings.skip_bad_lines:
+            refuse_bad_lines(found.plan)
+        images = None
+        if estimate:
+            rules = estimate_rules(provider, settings)
+            images = await estimate_images(sources, found.plan.todo, rules)
+    return found, images
 
 
 def check_facts(settings: Settings, found: Survey) -> dict[str, Any]:

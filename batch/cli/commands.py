@@ -15,6 +15,7 @@ from .captioning import FOLDERS, PRESET, SIDECARS
 from .options import (
     ASKING,
     CONFIG,
+    ESTIMATE,
     EXPORT,
     GOING_ON,
     IMAGES,
@@ -29,6 +30,7 @@ from .options import (
     ROOT,
     WATCH,
     WHO,
+    dedupe,
 )
 
 Sections = Mapping[str, Sequence[click.Option]]
@@ -36,7 +38,7 @@ Sections = Mapping[str, Sequence[click.Option]]
 RUN_SECTIONS: Sections = {
     "What is asked": ASKING,
     "Who answers": WHO,
-    "Which jobs": GOING_ON,
+    "Which jobs": (*GOING_ON, dedupe(default=False)),
     "Pace and patience": PACE,
     "Images": (*FOLDERS, *IMAGES),
     "What is accepted": acceptance(refuse_refusals=False),
@@ -49,6 +51,7 @@ CAPTION_SECTIONS: Sections = {
     "What is asked": (*PRESET, *ASKING),
     "Sidecars": SIDECARS,
     **{title: RUN_SECTIONS[title] for title in list(RUN_SECTIONS)[1:]},
+    "Which jobs": (*GOING_ON, dedupe(default=True)),
     "What is accepted": acceptance(refuse_refusals=True),
 }
 
@@ -168,7 +171,7 @@ Examples:
                 "Which jobs": GOING_ON,
                 "Images": (*FOLDERS, *IMAGES),
                 "Results": (RESULTS,),
-                "Manners": (QUIET, JSON, CONFIG),
+                "Manners": (ESTIMATE, QUIET, JSON, CONFIG),
             },
             RUN_SECTIONS,
         ),

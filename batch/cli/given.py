@@ -173,9 +173,9 @@ def command_to_go_on(typed: Sequence[str]) -> str:
 
 
 def words_to_go_on(words: Iterable[str]) -> Iterator[str]:
-    """The words without those that would begin anew (`--fresh`) or do nothing (`--dry-run`)."""
+    """The words without those that would begin anew (`--fresh`) or do nothing (`-n --estimate`)."""
     for word in words:
         if CLUSTER.fullmatch(word):
             yield word.replace("n", "")
-        elif word not in ("--fresh", "--dry-run", "-n"):
+        elif word not in ("--fresh", "--dry-run", "-n", "--estimate"):
             yield word

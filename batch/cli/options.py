@@ -88,7 +88,6 @@ GOING_ON = (
         help="Which failures of earlier runs are tried again.",
     ),
     flag("--fresh", help="Do everything again; old answers are set aside, not deleted."),
-    flag("--dedupe", help="Ask once what several jobs ask alike, and give all of them the answer."),
     flag("--skip-bad-lines", help="Turn lines that cannot run into failed lines and go on."),
     option(
         "--max-line-bytes",
@@ -98,6 +97,17 @@ GOING_ON = (
         help="A longer line of a job file is a bad line.",
     ),
 )
+
+
+def dedupe(*, default: bool) -> click.Option:
+    """Whether equal jobs are asked once unless it is told is each command's."""
+    return flag(
+        "--dedupe/--no-dedupe",
+        default=default,
+        help="Ask once what several jobs ask alike, and give all of them the answer"
+        f" [{'yes' if default else 'no'}].",
+    )
+
 
 PACE = (
     option(
@@ -248,8 +258,14 @@ OUTPUT = (
 
 QUIET = flag("-q", "--quiet", help="Print nothing unless something is wrong.")
 
+ESTIMATE = flag(
+    "--estimate",
+    help="Look into every image to do and estimate tokens and cost (in a run with -n).",
+)
+
 MANNERS = (
     flag("-n", "--dry-run", help="Only check, as `overnight check` does."),
+    ESTIMATE,
     QUIET,
     flag("-v", "--verbose", help="Tell each retry."),
     option(

@@ -26,6 +26,8 @@ def run(settings: Settings, values: dict[str, Any]) -> int:
         raise UsageError("--json and -o - both want stdout: give one of them")
     if values["dry_run"]:
         return print_check(settings, values)
+    if values["estimate"]:
+        raise UsageError("--estimate sends nothing: add -n, or use `check`")
     view = make_view(values["progress"], quiet=values["quiet"], verbose=values["verbose"])
     try:
         summary = run_local(settings, view.event, view.glance)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import DECODER_FAULTS, Rejected
 from ..image_limits import HEIC, JPEG, PNG, WEBP
@@ -54,12 +54,13 @@ def load_reader(form: Format) -> bool:
     return True
 
 
-def open_pixels(data: bytes, form: Format) -> Pixels:
+def open_pixels(data: bytes | BinaryIO, form: Format) -> Pixels:
     """The picture, its header read and nothing decoded; to be used inside `decoding`."""
     pillow = load_pillow()
     if not load_reader(form):
         raise Rejected(WITHOUT_HEIC, "unsupported")
-    return pillow.open(BytesIO(data), formats=[form.kind])
+    file = BytesIO(data) if isinstance(data, bytes) else data
+    return pillow.open(file, formats=[form.kind])
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def load(job: Job, model: str, rules: LoadRules) -> Loaded:
         loader.check_body(job.body)
     if loader.error is not None:
         return Loaded(None, tuple(loader.digests), (), loader.error)
-    request = Request(model, messages, job.params, job.schema, job.url, job.body)
+    request = Request(model, messages, job.params, job.schema, job.url, job.body, job.id)
     return Loaded(request, tuple(loader.digests), tuple(loader.media))
 
 

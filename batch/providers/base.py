@@ -16,6 +16,7 @@ from ..image_limits import ImageLimits
 from ..models import Image, ImageLink, Job, Request
 from .codec import Codec
 from .connection import Completer, Connection
+from .image_tokens import Formulas
 from .seed import MediaPair, seed_messages
 
 
@@ -90,6 +91,10 @@ class AsyncGeneratorProvider(Codec, ProviderModelMixin):
     def limits_at(self, base_urls: Sequence[str]) -> ImageLimits:
         """What the servers at these addresses take of pictures; no address is its own server."""
         return self.image_limits
+
+    def image_formulas(self, model: str, base_urls: Sequence[str]) -> Formulas:
+        """How the servers at these addresses count an image's tokens; none when unknown."""
+        return ()
 
     @classmethod
     def reason_too_many(cls, images: int) -> str:

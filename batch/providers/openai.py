@@ -19,6 +19,7 @@ from ..image_limits import JPEG, PNG, ImageLimits
 from ..models import Call, Image, ImageLink, Job, Message, Picture, Reply, Request, Usage
 from .base import AsyncGeneratorProvider, ProviderModelMixin
 from .classify import plain
+from .image_tokens import Formulas, find_formulas
 from .wire import data_url, error_in_reply, json_call, read_json, tokens
 
 VERSIONED = re.compile(r"/v\d[^/]*(?=/|$)")
@@ -82,10 +83,16 @@ class OpenAI(AsyncGeneratorProvider, ProviderModelMixin):
 
     def limits_at(self, base_urls: Sequence[str]) -> ImageLimits:
         """OpenAI's own limits for its own server, the narrower ones of its copies for others."""
+        return OWN_LIMITS if self.is_own(base_urls) else OTHERS_LIMITS
+
+    def image_formulas(self, model: str, base_urls: Sequence[str]) -> Formulas:
+        """OpenAI's own; another server may give its model any name."""
+        return find_formulas(model) if self.is_own(base_urls) else ()
+
+    def is_own(self, base_urls: Sequence[str]) -> bool:
+        """Whether these addresses, or none, are OpenAI's own server."""
         own = urlsplit(self.default_base_url).hostname
-        return (
-            OWN_LIMITS if {urlsplit(url).hostname for url in base_urls} <= {own} else OTHERS_LIMITS
-        )
+        return {urlsplit(url).hostname for url in base_urls} <= {own}
 
     def reason_unsupported(self, job: Job) -> str:
         """As every provider; no streamed replies, and nothing in `params` that is a field."""

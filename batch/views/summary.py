@@ -6,6 +6,7 @@ import shlex
 
 from ..errors import PASSING_CODES
 from ..providers.registry import is_command
+from ..providers.triage import ALIKE, BEYOND, BLANK, BLURRED, TINY, Finding
 from ..results.state import RunState
 from ..settings import Settings
 from ..summary import Summary
@@ -17,6 +18,15 @@ PICTURE_CODES = frozenset({"image_unreadable", "image_invalid", "image_too_large
 
 SAID_BY_COMMANDS = frozenset({"empty_output", "bad_response"})
 """Failures that pass, but not of a command that ended well: it would say the same again."""
+
+TRIAGE = {
+    TINY: "tiny (under 64 pixels)",
+    BLANK: "blank (one colour nearly everywhere)",
+    BLURRED: "blurred (no fine detail)",
+    ALIKE: "nearly like another one",
+    BEYOND: "not looked through (too many for one run)",
+}
+"""What may be wrong with pictures, as the summary calls it."""
 
 WHEN = {
     3: "when the provider is back",
@@ -44,6 +54,7 @@ def summary_lines(summary: Summary) -> list[str]:
         where = "" if settings.streams else f" (in {settings.paths().failed})"
         lines.append(f"failed: {codes(state.failures)}{where}")
     lines += numbers(summary)
+    lines += [triage_line(each) for each in summary.triage]
     lines += notes(summary)
     if not settings.streams and state.answered:
         lines.append(f"results: {settings.paths().results}")
@@ -94,6 +105,15 @@ def numbers(summary: Summary) -> list[str]:
     slow = [f"{name} {duration(seconds)}" for seconds, name in summary.slowest if seconds >= 1]
     lines += [f"slowest: {', '.join(slow)}"] if slow else []
     return lines + ([f"endpoints: {endpoints(summary)}"] if summary.endpoints else [])
+
+
+def triage_line(found: Finding) -> str:
+    """How many pictures have one flaw, and which."""
+    line = f"{count(found.count, 'picture')} {TRIAGE[found.kind]}"
+    if not found.ids:
+        return line
+    more = found.count - len(found.ids)
+    return f"{line}: {', '.join(found.ids)}" + (f" and {more:,} more" if more else "")
 
 
 def paused(state: RunState) -> str:

@@ -16,6 +16,7 @@ from ...image_limits import AVIF, BMP, HEIC, TIFF, WEB_TYPES, ImageLimits
 from ...models import Reply, Request
 from ..base import AsyncGeneratorProvider, ProviderModelMixin
 from ..connection import Completer, Connection
+from ..triage import Signs, Triage
 from .extract import extract
 
 MEASURING = "facts-1"
@@ -43,15 +44,22 @@ class Offline(AsyncGeneratorProvider, ProviderModelMixin):
 
 
 class OfflineClient:
-    """Answers requests in threads of its own, so that the loop is never kept waiting."""
+    """Answers requests in threads of its own, so that the loop is never kept waiting.
+
+    `triage` knows the pictures that somebody should look at.
+    """
 
     def __init__(self) -> None:
+        self.triage = Triage()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="offline")
 
     async def complete(self, request: Request) -> Reply:
         """The facts of the request's image or the pieces of its text; raises `Rejected`."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, answer, request)
+        reply, signs = await loop.run_in_executor(self._threads, answer, request)
+        if signs is not None:
+            self.triage.add(request.id, signs)
+        return reply
 
     async def drop(self) -> None:
         """There is no connection."""
@@ -61,18 +69,21 @@ class OfflineClient:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def answer(request: Request) -> Reply:
-    """The reply to `request`, worked out in the calling thread; raises `Rejected`."""
+def answer(request: Request) -> tuple[Reply, Signs | None]:
+    """The reply to `request` and the signs of its picture, worked out in the calling thread.
+
+    Raises `Rejected`.
+    """
     images = Offline.images_of(request)
     if images:
-        text = describer()(images[0].data)
-        return Reply(text, model=MEASURING, finish_reason="stop", source="measured")
+        text, signs = measurer()(images[0].data)
+        return Reply(text, model=MEASURING, finish_reason="stop", source="measured"), signs
     text = extract([message.text for message in request.messages])
-    return Reply(text, model=MEASURING, finish_reason="stop", source="extracted")
+    return Reply(text, model=MEASURING, finish_reason="stop", source="extracted"), None
 
 
-def describer() -> Callable[[bytes], str]:
-    """The function that describes an image."""
+def measurer() -> Callable[[bytes], tuple[str, Signs]]:
+    """The function that measures an image."""
     # By name, because Pillow takes long to import and a run over texts never needs it.
     picture = importlib.import_module(".picture", __package__)
-    return cast(Callable[[bytes], str], picture.describe)
+    return cast(Callable[[bytes], tuple[str, Signs]], picture.measure)

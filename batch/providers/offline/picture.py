@@ -12,6 +12,7 @@ from msgspec import Struct
 from PIL import Image, ImageChops, ImageFile, ImageFilter, ImageStat
 
 from ...errors import DECODER_FAULTS, Rejected
+from ..triage import BLANK, BLURRED, TINY, Signs
 from .colours import shares
 from .notes import captions, exif_notes, origin
 
@@ -23,6 +24,9 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF")
 
 SIDE = 256  # pixels: the longer side of the copy that tone and sharpness are measured on
 COLOUR_SIDE = 64  # pixels: the same for colours
+TINY_SIDE = 64  # pixels: an image whose longer side is less is tiny
+FINE, SOFT = 16, 0.02  # pixels of the shorter side that sharpness needs; `detail` of a blur is less
+FLAT = 10.0  # contrast of an image that is all one colour but for a speck
 
 TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
@@ -48,6 +52,11 @@ class Look(Struct, frozen=True):
 
 def describe(data: bytes) -> str:
     """The facts of an image file in one line; raises `Rejected` when it cannot be decoded."""
+    return measure(data)[0]
+
+
+def measure(data: bytes) -> tuple[str, Signs]:
+    """The facts of an image file in one line, and its signs; raises `Rejected` as `describe`."""
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         size = picture.size  # before `shrink`, which changes it
@@ -65,7 +74,8 @@ def describe(data: bytes) -> str:
     if notes.get("orientation") in (5, 6, 7, 8):
         size = (size[1], size[0])
     parts = [head(size, kind, frames, seen.grey), *visible(seen)]
-    return " ".join(["; ".join(parts) + ".", *origin(notes), *captions(picture, notes)])
+    text = " ".join(["; ".join(parts) + ".", *origin(notes), *captions(picture, notes)])
+    return text, signs(size, small, seen)
 
 
 def shrink(picture: ImageFile.ImageFile) -> Image.Image:
@@ -121,7 +131,7 @@ def colours(small: Image.Image) -> list[tuple[str, float]]:
 def detail(luma: Image.Image) -> float:
     """How much of the luma's variance is edges: near 0 for a blur, over 0.1 when sharp."""
     spread = ImageStat.Stat(luma).var[0]
-    if min(luma.size) < 16 or spread < 4:
+    if min(luma.size) < FINE or spread < 4:
         return 0.0
     inner = (1, 1, luma.width - 1, luma.height - 1)  # a kernel copies the border as it is
     edges = luma.filter(LAPLACIAN).crop(inner)
@@ -139,6 +149,23 @@ def greyness(rgb: Image.Image, counted: list[int]) -> str:
     ends = sum(counted[:24]) + sum(counted[-24:])
     both = min(sum(counted[:24]), sum(counted[-24:])) > 0
     return "black-and-white" if both and ends > 0.95 * sum(counted) else "greyscale"
+
+
+def signs(size: tuple[int, int], small: Image.Image, seen: Look) -> Signs:
+    """The flaws and the hash of an image of `size` pixels; a blank one has nothing to compare."""
+    tiny = (TINY,) if max(size) < TINY_SIDE else ()
+    if not seen.colours or (seen.colours[0][1] >= 0.995 and seen.contrast < FLAT):
+        return Signs((*tiny, BLANK))
+    measured = min(small.size) >= FINE and seen.contrast >= 4 and seen.clear < 0.005
+    blurred = measured and not tiny and seen.detail < SOFT
+    return Signs((BLURRED,) if blurred else tiny, difference_hash(small))
+
+
+def difference_hash(image: Image.Image) -> int:
+    """64 bits: whether the grey of a 9 x 8 copy rises from one pixel to the one on its right."""
+    grey = image.convert("L").resize((9, 8), Image.Resampling.BOX).tobytes()
+    rises = (grey[at] < grey[at + 1] for at in range(len(grey)) if at % 9 < 8)
+    return sum(rise << bit for bit, rise in enumerate(rises))
 
 
 def head(size: tuple[int, int], kind: str, frames: int, grey: str) -> str:
@@ -164,7 +191,7 @@ def visible(seen: Look) -> list[str]:
     if seen.clear >= 0.005:
         parts.append(f"{max(1, round(seen.clear * 100))}% transparent")
     elif seen.contrast >= 4:
-        sharp = "sharp" if seen.detail >= 0.1 else "soft" if seen.detail >= 0.02 else ""
+        sharp = "sharp" if seen.detail >= 0.1 else "soft" if seen.detail >= SOFT else ""
         parts.append(sharp or "without fine detail")
     return parts
 
