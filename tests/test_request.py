@@ -15,6 +15,8 @@ from batch.keys import job_key
 from batch.media.load import ImageRules
 from batch.media.request import LoadRules, body_images, current_digests, load
 from batch.models import ImageLink, Media, Message, Picture, Request, Text
+from batch.providers.dynaspark import Dynaspark
+from batch.providers.openai import OpenAI
 from batch.sources.parse import LineParser
 
 RULES = LoadRules()
@@ -64,7 +66,8 @@ def test_a_text_job_is_a_request_as_it_stands(tmp_path):
     plain = job(tmp_path, prompt="x", system="s", params={"n": 1}, schema={"type": "object"})
     loaded = load(plain, "wire-name", RULES)
     messages = (Message("system", "s"), Message("user", "x"))
-    assert loaded.ready() == Request("wire-name", messages, {"n": 1}, {"type": "object"})
+    asked = Request("wire-name", messages, {"n": 1}, {"type": "object"}, id=plain.id)
+    assert loaded.ready() == asked
     assert (loaded.digests, loaded.media, loaded.size, loaded.error) == ((), (), 0, None)
 
 
@@ -87,7 +90,8 @@ def test_an_image_is_loaded_with_its_digest_and_what_the_file_was(photos):
 def test_the_name_of_a_file_is_not_told_to_the_provider(photos):
     (photos / "a.png").rename(photos / "Jane Doe.png")
     request = load(job(photos, prompt="x", image="Jane Doe.png"), "m", RULES).ready()
-    assert "Jane" not in repr(request)
+    for provider in (OpenAI(), Dynaspark()):
+        assert "Jane" not in repr(provider.encode(request))
 
 
 def test_several_images_keep_their_order_and_their_details(photos):
@@ -249,7 +253,7 @@ def batch(root, *urls):
 def test_a_body_goes_out_as_it_is(tmp_path):
     line = batch(tmp_path, data_uri(png()))
     loaded = load(line, "wire-name", RULES)
-    assert loaded.ready() == Request("wire-name", (), {}, None, line.url, line.body)
+    assert loaded.ready() == Request("wire-name", (), {}, None, line.url, line.body, line.id)
     assert (loaded.digests, loaded.media) == ((), ())
 
 
