@@ -70,22 +70,36 @@ class Recorded:
 
 
 async def carry_over(
-    sources: Sequence[Source], plan: Plan, recorded: Recorded, key_of: KeyOf, rules: ImageRules
+    sources: Sequence[Source],
+    plan: Plan,
+    is_new: Callable[[str], bool],
+    find: Callable[[Job], Carried | None],
 ) -> list[Carried]:
-    """Take out of the plan what is answered under another id; one more walk over the sources."""
+    """Take out of the plan what is answered under another id; one more walk over the sources.
+
+    Only ids that no earlier run met: an edited job's own answer leaves the results first, and
+    never do two lines have one id. Files are looked at in a thread, a hop a group.
+    """
     carried: list[Carried] = []
     for at, source in enumerate(sources):
         todo = set(plan.todo[at])
         done: set[int] = set()
         async for entries in source.entries(Ids()):
-            for entry in entries:
-                job = entry.job
-                if job is None or not job.images or entry.address not in todo:
-                    continue
-                found = await asyncio.to_thread(recorded.find, job, key_of, rules)
-                if found is not None:
-                    carried.append(found)
-                    done.add(entry.address)
+            jobs = [
+                (entry.address, entry.job)
+                for entry in entries
+                if entry.job is not None
+                and entry.job.images
+                and entry.address in todo
+                and is_new(entry.job.id)
+            ]
+            if not jobs:
+                continue
+            found = await asyncio.to_thread(list, map(find, (job for _, job in jobs)))
+            for (address, job), answer in zip(jobs, found, strict=True):
+                if answer is not None:
+                    carried.append(answer)
+                    done.add(address)
                     plan.images -= len(job.images)
         plan.todo[at] = array("Q", (each for each in plan.todo[at] if each not in done))
     plan.new -= len(carried)

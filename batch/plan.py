@@ -208,6 +208,10 @@ class Planner:
             or self._archive.holds(name)
         )
 
+    def is_new(self, name: str) -> bool:
+        """Whether no earlier run answered or failed a job of this id."""
+        return not self._known(name)
+
     def _image_key(self, job: Job) -> str:
         """The key of a job with images, from the recorded hashes where they still hold.
 

@@ -204,9 +204,9 @@ class Session:
                 index = Index.scan(paths.results)
             if torn or index.damaged:
                 self._observer(Repaired(len(index.damaged) + torn, str(paths.torn)))
+            carry(paths.results, found.carried)  # their offsets are those of the file as it is
             set_aside(paths, index, found.plan.superseded)
             take_back(paths, set(found.plan.restored.values()))
-            carry(paths.results, found.carried)
             bad = {hash(entry.problem.id) for entry in found.plan.bad}
             settled = index.answered(found.plan.settled) | found.plan.restored.keys() | bad
             forget_failures(paths, settled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -86,7 +87,8 @@ async def survey(
         others = None if settings.dedupe else planner.ids
         recorded = await asyncio.to_thread(Recorded.scan, paths.results, but=others)
         if recorded.offsets:
-            carried = await carry_over(sources, plan, recorded, planner.key, settings.images)
+            find = partial(recorded.find, key_of=planner.key, rules=settings.images)
+            carried = await carry_over(sources, plan, planner.is_new, find)
     return Survey(plan, index, failed, carried, sidecars)
 
 

@@ -56,11 +56,6 @@ class Tally:
         self.slowest: list[tuple[float, str]] = []
         """The three slowest jobs as (seconds, id), a heap."""
 
-    @property
-    def replies(self) -> int:
-        """Answers that came, accepted or not."""
-        return self.answered + self.unfit
-
     def count(self, result: Result) -> None:
         """Count an answer that is in the file."""
         self.answered += 1

@@ -98,3 +98,32 @@ def test_looking_writes_nothing(photos):
     photos("check", "photos", *ASKED, "--base-url", "http://127.0.0.1:9")
     photos("status", "photos")
     assert (photos.folder / "photos.results.jsonl").read_bytes() == before
+
+
+def test_an_edited_picture_beside_a_renamed_one_mixes_up_nothing(photos):
+    """The edited one's old answer leaves the results before the other goes over to its name."""
+    done, _ = asked(photos, "photos")
+    before = lines(photos)
+    garden = photos.folder / "photos" / "garden"
+    photos.picture("photos/garden/0.png", "#ffffff")
+    for number in range(20, 40):
+        (garden / f"{number}.png").rename(garden / f"new {number}.png")
+    done, requests = asked(photos, "photos")
+    assert (done.code, requests) == (0, 1)
+    after = lines(photos)
+    for number in range(20, 40):
+        old, new = before[f"garden/{number}.png"], after[f"garden/new {number}.png"]
+        assert (new["key"], new["output"]) == (old["key"], old["output"])
+    assert photos("verify", "photos", "-q").code == 0
+    assert asked(photos, "photos")[1] == 0
+
+
+def test_a_failed_or_edited_picture_that_equals_an_answered_one_is_counted_once(photos):
+    garden = photos.folder / "photos" / "garden"
+    asked(photos, "photos")
+    (garden / "1.png").write_bytes((garden / "2.png").read_bytes())
+    done, _ = asked(photos, "photos", "--dedupe")
+    assert done.code == 0
+    results = (photos.folder / "photos.results.jsonl").read_text().splitlines()
+    assert len(results) == len(lines(photos)) == 40
+    assert photos("verify", "photos", "-q").code == 0
