@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +13,15 @@ NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACC
 """What file systems say that cannot sync a folder, or do not let it be read."""
 
 
+LONGEST_NAME = 240
+"""Bytes of a name that leave room for the dot and the `.part` of its temporary file."""
+
+
 def part_of(path: Path) -> Path:
-    """The temporary file that shall replace a file."""
-    return path.with_name(f".{path.name}.part")
+    """The temporary file that shall replace a file: hidden beside it, and never too long a name."""
+    raw = os.fsencode(path.name)
+    name = path.name if len(raw) <= LONGEST_NAME else hashlib.sha256(raw).hexdigest()[:16]
+    return path.with_name(f".{name}.part")
 
 
 def private(path: str, flags: int) -> int:

@@ -18,9 +18,9 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from ..errors import Locked
+from ..files import part_of
 from ..lines import SLAB
 from ..media.confine import FOLDER
-from ..results.placing import part_beside
 from .terms import Taken
 
 DRAFT = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -40,7 +40,7 @@ class Draft:
 
     def __init__(self, root: Path, path: str, *, among_pictures: bool = False) -> None:
         *folders, self._name = path.split("/")
-        self._part = part_beside(Path(self._name)).name
+        self._part = part_of(Path(self._name)).name
         self._path = root / path
         self.path = self._path.with_name(self._part)
         """Where the draft stands."""

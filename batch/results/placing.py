@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import stat
 from pathlib import Path
 
 from msgspec import Struct
 
-from ..files import write_synced
+from ..files import part_of, write_synced
 from ..lines import SLAB
-
-LONGEST_NAME = 240
-"""Bytes of a name that leave room for the dot and the `.part` of its temporary file."""
 
 
 class Found(Struct, frozen=True):
@@ -54,7 +50,7 @@ def write_sidecar(path: Path, text: str, mode: int | None = None) -> None:
     `mode` is that of the file which is replaced; a new one gets what the umask allows, because
     others shall read it as they read the picture. Raises `OSError`, and leaves no half file.
     """
-    part = part_beside(path)
+    part = part_of(path)
     with contextlib.suppress(FileNotFoundError):
         part.unlink()
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -67,14 +63,6 @@ def write_sidecar(path: Path, text: str, mode: int | None = None) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
-
-
-def part_beside(path: Path) -> Path:
-    """The temporary file of a sidecar: hidden, in its folder, and never too long a name."""
-    raw = os.fsencode(path.name)
-    if len(raw) <= LONGEST_NAME:
-        return path.with_name(f".{path.name}.part")
-    return path.with_name(f".{hashlib.sha256(raw).hexdigest()[:16]}.part")
 
 
 def keep_backup(path: Path) -> None:
