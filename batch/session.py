@@ -67,6 +67,7 @@ class Session:
         self._rules = run_rules(self._provider, settings)
         self._recorder = Recorder(settings, self._rules, clock)
         self._signal_code = 0
+        self._sidecars: Sidecars | None = None
 
     @property
     def _runner(self) -> Runner | None:
@@ -88,6 +89,8 @@ class Session:
 
     def abandon(self) -> None:
         """Drop what is in flight and sum up."""
+        if self._sidecars is not None:
+            self._sidecars.stop()
         if self._runner is not None:
             self._runner.abandon()
 
@@ -189,6 +192,7 @@ class Session:
         )
         if self._paths is not None:
             await in_thread(self._mend, self._paths, found)
+        self._sidecars = found.sidecars
         if self._paths is not None and found.sidecars is not None:
             await in_thread(found.sidecars.catch_up, self._paths)
             if found.sidecars.tally.trouble:
@@ -274,7 +278,8 @@ class Session:
         sidecars = found.sidecars.tally if found.sidecars else None
         code = self._exit_code()
         if sidecars is not None and sidecars.failed and code in (0, 1):
-            code = 74  # the answers are safe, but what was asked for is not there
+            # The answers are safe, but what was asked for is not there.
+            code = self._signal_code or 74
         summary = self._summary(code)
         self._recorder.write(summary.state)
         tally = self._runner.tally if self._runner else None

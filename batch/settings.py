@@ -8,6 +8,7 @@ import secrets
 import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from msgspec import Struct
 from .checks import Checks
 from .errors import UsageError
 from .image_estimate import EstimateRules
+from .media.exif import exif_names, exif_texts
 from .media.load import ImageRules
 from .media.request import LoadRules
 from .models import Price
@@ -24,7 +26,7 @@ from .plan import PlanRules, RetryFailed
 from .providers.base import AsyncGeneratorProvider
 from .providers.registry import find_provider
 from .results.paths import Paths, default_results
-from .results.sidecars import SidecarRules
+from .results.sidecar_rules import SidecarRules
 from .retry import RetryPolicy
 from .sources.entries import Source
 from .sources.folder import SUFFIXES, FolderRules, FolderSource
@@ -179,7 +181,9 @@ def open_source(name: str, settings: Settings, spool: Path | None = None) -> Sou
         place = Path(os.path.realpath(default_root), path.name if is_image else "")
         parser = LineParser(root, settings.flags, folder_prompt(settings))
         rules = FolderRules(settings.ext or SUFFIXES, settings.exclude)
-        return FolderSource(name, place, parser, rules)
+        asked = exif_names(parser.placeholders())
+        read_exif = partial(exif_texts, names=asked, rules=settings.images) if asked else None
+        return FolderSource(name, place, parser, rules, read_exif)
     if path.suffix.lower() in NOT_YET_READ:
         raise UsageError(f"{name}: a source is a JSONL job file or a folder of images")
     parser = LineParser(root, settings.flags, ambient)
@@ -192,7 +196,8 @@ def folder_prompt(settings: Settings) -> dict[str, Any]:
     if "prompt" in given:
         return settings.ambient
     if not find_provider(settings.provider).in_process:
-        raise UsageError("a folder of images needs a prompt: give -p TEXT")
+        words = f"give -p TEXT, or use `{settings.program} caption`, which brings one"
+        raise UsageError(f"a folder of images needs a prompt: {words}")
     return {**settings.ambient, "prompt": FOLDER_PROMPT}
 
 

@@ -110,15 +110,23 @@ def test_a_name_as_long_as_a_name_can_be_gets_its_sidecar(caption, shell, photos
     assert texts(photos)[f"{name}.txt"] == "A cat."
 
 
-@pytest.mark.parametrize("ending", ["caption", ".caption"])
+@pytest.mark.parametrize("ending", ["caption", ".caption", ".wd-tags.txt"])
 def test_the_ending_of_a_sidecar_may_be_another(caption, photos, ending):
     assert caption("--caption-ext", ending).code == 0
-    assert set(texts(photos)) == {"a.caption", "sub/b.caption"}
+    ending = ending.removeprefix(".")
+    assert set(texts(photos)) == {f"a.{ending}", f"sub/b.{ending}"}
 
 
 @pytest.mark.parametrize(
     ("ending", "words"),
-    [(".JPG", "they would be replaced"), ("../x", "no ending"), ("", "no ending")],
+    [
+        (".JPG", "they would be replaced"),
+        (".new.png", "they would be replaced"),
+        ("../x", "no ending"),
+        (" .txt", "no ending"),
+        (".a*", "no ending"),
+        ("", "no ending"),
+    ],
 )
 def test_an_ending_that_would_harm_is_refused(caption, photos, server, ending, words):
     refused(caption("--caption-ext", ending), words)
@@ -196,8 +204,6 @@ def test_an_xmp_file_that_is_there_stays_byte_for_byte(caption, photos, server):
     assert "1 image has a sidecar already" in done.err
     assert (photos / "a.png.xmp").read_bytes() == edits
     assert server.arrived == 1
-    for existing in ("overwrite", "append", "prepend", "backup"):
-        refused(caption("--sidecar", "xmp", "--existing", existing), "edits of other programs")
 
 
 # The same command again
@@ -253,6 +259,7 @@ def test_an_edited_sidecar_stays_and_is_not_asked_about_again(caption, photos, s
     (photos / "a.txt").write_text("by hand")
     done = caption("-p", "one")
     assert "note: 1 sidecar does not say what the answer does" in done.err
+    assert "and stays; one that is deleted is written anew" in done.err
     done = caption("-p", "two")
     assert done.code == 0
     assert "1 image has a sidecar already and will not be asked about" in done.err

@@ -237,7 +237,7 @@ def test_a_results_file_by_another_name_is_found_with_o(shell, night):
         (["--to", "csv", "--maxcount", "3"], "--maxcount is for --to webdataset"),
         (["--to", "hf", "--bom"], "--bom is for --to csv"),
         (["--to", "csv", "--caption-ext", ".cap"], "--caption-ext is for --to txt"),
-        (["--to", "txt", "--caption-ext", ".JPG"], "no ending of a text file"),
+        (["--to", "txt", "--caption-ext", ".JPG"], "they would be replaced"),
         (["--to", "txt", "--caption-ext", "/../x"], "no ending of a text file"),
     ],
 )

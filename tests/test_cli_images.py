@@ -127,3 +127,14 @@ def test_a_picture_in_a_batch_line_goes_as_it_is_or_not_at_all(shell, server, ki
     assert shell("run", "jobs.jsonl", *openai(server)).code == 1
     assert shell.failures() == {"a": "image_invalid"}
     assert server.requests == []
+
+
+def test_a_damaged_tiff_is_told_by_us_and_not_by_its_decoder(shell):
+    data = bytearray(encoded(photo(), "TIFF", compression="tiff_lzw"))
+    data[2000:2200] = b"\xff" * 200
+    shell.picture("photos/a.png")
+    (shell.folder / "photos/b.tif").write_bytes(data)
+    done = shell.process("run", "photos")
+    assert done.code == 1
+    assert shell.failures("photos.failed.jsonl") == {"b.tif": "image_invalid"}
+    assert "tempfile" not in done.err  # what libtiff calls every file that Pillow hands to it

@@ -193,7 +193,7 @@ def test_a_folder_is_captioned_with_the_prompt(shell, server):
 
 def test_a_folder_for_a_model_needs_a_prompt(shell, server):
     shell.picture("photos/a.png")
-    refused(shell("run", "photos", *openai(server)), "give -p TEXT")
+    refused(shell("run", "photos", *openai(server)), "give -p TEXT", "caption`")
 
 
 def test_a_folder_outside_the_root_is_refused(shell):

@@ -25,6 +25,8 @@ FLOORS = (
             "printable",
             "keys",
             "threads",
+            "processes",
+            "scratch",
             "__version__",
         ),
     ),

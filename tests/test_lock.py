@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -134,6 +135,13 @@ def test_a_lock_that_cannot_be_made_ends_with_73(path):
     with pytest.raises(OutputError, match="cannot create") as caught:
         Lock(path / "below").acquire(ME)
     assert caught.value.exit_code == 73
+
+
+@pytest.mark.skipif(not Path("/sys").is_dir(), reason="needs a folder where nobody may write")
+def test_a_folder_that_is_not_ours_is_told_with_the_way_out():
+    with pytest.raises(OutputError) as caught:
+        Lock(Path("/sys/photos.lock")).acquire(ME)
+    assert str(caught.value).endswith(": -o FILE writes elsewhere")
 
 
 def test_a_child_process_does_not_inherit_the_lock(path):

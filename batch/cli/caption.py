@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ import click
 import msgspec
 
 from ..errors import UsageError
-from ..results.sidecars import JOINING, SidecarRules
+from ..results.joining import JOINING
+from ..results.sidecar_rules import SidecarRules
 from ..results.wording import Wording
 from ..settings import Settings
 from ..sources.folder import SUFFIXES
@@ -59,15 +59,12 @@ def sidecar_rules(values: dict[str, Any]) -> SidecarRules | None:
     kind, existing = values["sidecar"], values["existing"]
     if kind == "none":
         return None
-    if kind == "xmp" and existing != "skip":
-        words = "an XMP file may hold the edits of other programs, so one that is there stays"
-        raise UsageError(f"--existing {existing}: {words}")
     if kind == "json" and existing in JOINING:
         raise UsageError(f"--existing {existing} is for text: nothing is joined to a JSON file")
     return SidecarRules(
         kind=kind,
         preset=values["preset"],
-        extension=extension_of(values["caption_ext"]),
+        extension=values["caption_ext"],
         keeps_suffix=values["xmp_naming"] == "photo.jpg.xmp",
         folder=str(Path(values["sidecar_dir"]).absolute()) if values["sidecar_dir"] else "",
         existing=existing,
@@ -78,16 +75,6 @@ def sidecar_rules(values: dict[str, Any]) -> SidecarRules | None:
             tags=values["preset"] == "tags",
         ),
     )
-
-
-def extension_of(given: str) -> str:
-    """The ending of text sidecars; raises `UsageError` for one that images or paths have."""
-    extension = given if given.startswith(".") else f".{given}"
-    if len(extension) < 2 or not extension.isprintable() or os.sep in extension:
-        raise UsageError(f"--caption-ext {given!r} is no ending of a file: write .txt or .caption")
-    if extension.lower() in SUFFIXES:
-        raise UsageError(f"--caption-ext {given} is the ending of images: they would be replaced")
-    return extension
 
 
 def refuse_feedback(settings: Settings, rules: SidecarRules) -> None:

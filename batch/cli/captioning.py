@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from .options import choice, flag, option
-from .types import Suffixes
+from .options import ASKING, choice, flag, option
+from .types import CaptionEnding, Suffixes
 
 PRESET_NAMES = ("caption", "alt", "tags", "describe")
 
@@ -24,7 +24,7 @@ FOLDERS = (
     ),
 )
 
-PRESET: tuple[click.Option, ...] = (
+ASKED: tuple[click.Option, ...] = (
     option(
         "--preset",
         type=choice(*PRESET_NAMES),
@@ -32,6 +32,31 @@ PRESET: tuple[click.Option, ...] = (
         help="What to ask for, and which field of an XMP sidecar it goes to; -p changes the words.",
     ),
     flag("--show-prompt", help="Print the prompt and end."),
+    option(
+        "-p",
+        "--prompt",
+        metavar="TEXT",
+        help="Ask this in place of the preset's words; {{stem}}, {{exif.Model}} and others are"
+        " filled in.",
+    ),
+    *(each for each in ASKING if each.name != "prompt"),
+)
+
+XMP_NAMING = option(
+    "--xmp-naming",
+    type=choice("photo.jpg.xmp", "photo.xmp"),
+    default="photo.jpg.xmp",
+    help="Names as darktable, digiKam and Immich have them, or as Lightroom has.",
+)
+
+XMP_EXPORT: tuple[click.Option, ...] = (
+    option(
+        "--preset",
+        type=choice(*PRESET_NAMES),
+        help="What was asked for, which decides the field of --to xmp [that of the last run that"
+        " wrote sidecars, else caption].",
+    ),
+    XMP_NAMING,
 )
 
 SIDECARS: tuple[click.Option, ...] = (
@@ -43,16 +68,12 @@ SIDECARS: tuple[click.Option, ...] = (
     ),
     option(
         "--caption-ext",
+        type=CaptionEnding(),
         default=".txt",
         metavar="EXT",
         help="Ending of a text sidecar, for example .caption.",
     ),
-    option(
-        "--xmp-naming",
-        type=choice("photo.jpg.xmp", "photo.xmp"),
-        default="photo.jpg.xmp",
-        help="Names as darktable, digiKam and Immich have them, or as Lightroom has.",
-    ),
+    XMP_NAMING,
     option(
         "--sidecar-dir",
         metavar="DIR",
@@ -63,7 +84,8 @@ SIDECARS: tuple[click.Option, ...] = (
         type=choice("skip", "overwrite", "append", "prepend", "backup"),
         default="skip",
         help="What to do with images that have a sidecar of somebody else's: do not ask about"
-        " them; or ask and overwrite it, add to it, or keep it as .bak.",
+        " them; or ask and overwrite it, add to it, or keep it as .bak (of an XMP file one field"
+        " is set, with exiftool).",
     ),
     option("--prefix", default="", metavar="TEXT", help="Begin each sidecar with this, as it is."),
     option("--suffix", default="", metavar="TEXT", help="End each sidecar with this, as it is."),

@@ -11,7 +11,7 @@ import click
 
 from ..exports.formats import FORMATS
 from .acceptance import acceptance
-from .captioning import FOLDERS, PRESET, SIDECARS
+from .captioning import ASKED, FOLDERS, SIDECARS, XMP_EXPORT
 from .options import (
     ASKING,
     CONFIG,
@@ -48,7 +48,7 @@ RUN_SECTIONS: Sections = {
 
 
 CAPTION_SECTIONS: Sections = {
-    "What is asked": (*PRESET, *ASKING),
+    "What is asked": ASKED,
     "Sidecars": SIDECARS,
     **{title: RUN_SECTIONS[title] for title in list(RUN_SECTIONS)[1:]},
     "Which jobs": (*GOING_ON, dedupe(default=True)),
@@ -149,6 +149,7 @@ sidecar that is missing is written from the results file without asking again.
 \b
 Examples:
   overnight caption photos/
+  overnight caption photos/ -n --provider openai -m MODEL
   overnight caption photos/ --provider openai --base-url http://127.0.0.1:11434 -m MODEL
   overnight caption set/ --preset tags --prefix "ohwx, " --provider openai -m MODEL
   overnight caption photos/ --preset alt --sidecar xmp --provider openai -m MODEL""",
@@ -247,10 +248,11 @@ Formats:
 Examples:
   overnight export photos/ --to hf
   overnight export photos/ --to webdataset --out shards/photos
+  overnight export photos/ --to xmp --preset alt
   overnight export night.jsonl --to csv --bom --out night.csv""",
             sources(),
             {
-                "Export": EXPORT,
+                "Export": (*EXPORT, *XMP_EXPORT),
                 "Source": (ROOT, RESULTS),
                 "Manners": (QUIET, JSON, CONFIG),
             },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,17 +19,18 @@ from ..exports.write import write_export
 from ..results.lock import is_locked, lock_facts
 from ..results.paths import Paths
 from ..settings import Settings, is_same, is_stream
-from ..sources.folder import SUFFIXES
 from ..views.text import clean, count
+from .captioning import PRESET_NAMES
 from .look import files_of
 from .out import put_json, put_text
 
 TABLES = {"csv": ".results.csv", "sqlite": ".results.sqlite", "parquet": ".results.parquet"}
 """Formats without images, and what their file is called after the stem of the output."""
 
-FILES = {**TABLES, "kohya": ".kohya.json"}
+AMONG_PICTURES = ("hf", "txt", "xmp")
+"""Formats of which the output is a folder, by default the one of the images."""
 
-CAPTION_EXT = re.compile(r"\.[A-Za-z0-9_]{1,16}")
+FILES = {**TABLES, "kohya": ".kohya.json"}
 
 
 def work(ctx: click.Context, values: dict[str, Any]) -> int:
@@ -38,7 +38,7 @@ def work(ctx: click.Context, values: dict[str, Any]) -> int:
     settings, paths = files_of(ctx, values)
     name = values["to"]
     check_options(ctx, name)
-    values["caption_ext"] = extension_of(values["caption_ext"])
+    values["preset"] = values["preset"] or last_preset(paths)
     if not paths.results.is_file():
         raise UsageError(f"there are no answers yet: {paths.results} does not exist")
     export = what_is_asked(name, settings, paths, values)
@@ -62,22 +62,21 @@ def check_options(ctx: click.Context, name: str) -> None:
             raise UsageError(f"--{option.replace('_', '-')} is for --to {owner}")
 
 
-def extension_of(given: str) -> str:
-    """The ending of caption files; raises `UsageError` for one that images or paths have."""
-    extension = given if given.startswith(".") else f".{given}"
-    if not CAPTION_EXT.fullmatch(extension) or extension.lower() in SUFFIXES:
-        raise UsageError(f"--caption-ext {given!r} is no ending of a text file: write .txt")
-    return extension
+def last_preset(paths: Paths) -> str:
+    """The preset of the last run, where one that wrote sidecars told it; else that of captions."""
+    sidecars = lock_facts(paths.lock).get("sidecars")
+    told = sidecars.get("preset") if isinstance(sidecars, dict) else None
+    return str(told) if told in PRESET_NAMES else PRESET_NAMES[0]
 
 
 def what_is_asked(name: str, settings: Settings, paths: Paths, values: dict[str, Any]) -> Export:
     """The export with its place; raises `UsageError`, and `OutputError` (73) without a folder."""
     root = "" if name in TABLES else root_of(settings)
     out = place(name, settings, paths, values["out"], root)
-    beside = name in ("hf", "txt") and is_beside(name, settings, out, root)
+    beside = name in AMONG_PICTURES and is_beside(name, settings, out, root)
     if name == "hf" and not beside:
         refuse_copies_in_sources(settings, out)
-    if name in ("hf", "txt"):
+    if name in AMONG_PICTURES:
         make_folder(out)
     elif not out.parent.is_dir():
         raise OutputError(f"the folder {out.parent} does not exist: create it first", 73)
@@ -119,7 +118,7 @@ def source_folders(settings: Settings) -> Iterator[Path]:
 def place(name: str, settings: Settings, paths: Paths, given: str | None, root: str) -> Path:
     """What is written: a file, a folder, or the name of shards; raises `UsageError`."""
     stem = paths.state.name.removesuffix(".run.json")
-    if name in ("hf", "txt"):
+    if name in AMONG_PICTURES:
         return folder_place(name, settings, given, root)
     if given is None:
         return paths.results.with_name(stem + FILES.get(name, ""))
@@ -142,7 +141,7 @@ def folder_place(name: str, settings: Settings, given: str | None, root: str) ->
         if out.exists() and not out.is_dir():
             raise UsageError(f"--out {given} is no folder")
         return out
-    if name == "txt":
+    if name != "hf":
         return Path(root)
     folder = Path(settings.sources[0])
     if len(settings.sources) > 1 or not folder.is_dir():

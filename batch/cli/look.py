@@ -14,7 +14,7 @@ from msgspec import Struct
 from ..errors import UsageError
 from ..results.lock import lock_facts
 from ..results.paths import Paths
-from ..results.sidecars import SidecarRules
+from ..results.sidecar_rules import SidecarRules
 from ..results.state import RunState, read_state
 from ..routing import make_provider
 from ..settings import FOLDER_PROMPT, Settings, is_stream

@@ -8,7 +8,7 @@ import click
 
 from ..exports.formats import FORMATS
 from .config import apply_config
-from .types import Duration, Size
+from .types import CaptionEnding, Duration, Size
 
 TIME = Duration()
 BOUND = Duration(positive=True)
@@ -210,11 +210,15 @@ EXPORT = (
     option(
         "--out",
         metavar="PATH",
-        help="The file or folder to write [beside the results; hf and txt: beside the images].",
+        help="The file or folder to write [beside the results; hf, txt, xmp: beside the images].",
     ),
-    flag("--overwrite", help="Replace files that exist and differ."),
+    flag(
+        "--overwrite",
+        help="Replace files that exist and differ; set the field of XMP files (with exiftool).",
+    ),
     option(
         "--caption-ext",
+        type=CaptionEnding(),
         default=".txt",
         metavar="EXT",
         help="Ending of the caption files of --to txt.",

@@ -11,6 +11,7 @@ UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+ENDING = re.compile(r"(?:\.[A-Za-z0-9_-]{1,16}){1,3}")
 
 
 class Suffixes(click.ParamType[tuple[str, ...]]):
@@ -31,6 +32,23 @@ class Suffixes(click.ParamType[tuple[str, ...]]):
             known = ",".join(each[1:] for each in SUFFIXES)
             self.fail(f"{value!r} names no images: there are {known}", param, ctx)
         return found
+
+
+class CaptionEnding(click.ParamType[str]):
+    """The ending of text files beside images, with or without its dot: .txt, caption."""
+
+    name = "ending"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The ending with its dot; letters and digits only, for trainers have to find the files."""
+        from ..sources.folder import SUFFIXES
+
+        ending = str(value) if str(value).startswith(".") else f".{value}"
+        if not ENDING.fullmatch(ending):
+            self.fail(f"{value!r} is no ending of a text file: write .txt or .caption", param, ctx)
+        if ending.lower().endswith(SUFFIXES):
+            self.fail(f"{value!r} is an ending of images: they would be replaced", param, ctx)
+        return ending
 
 
 class Duration(click.ParamType[float]):

@@ -7,6 +7,7 @@ FORMATS = {
     "kohya": "one JSON file of captions by image, as kohya's finetuning scripts read it",
     "webdataset": "tar shards of image, caption and result line, for WebDataset loaders",
     "txt": "a caption file beside each image, one line each",
+    "xmp": "an XMP sidecar beside each image, for darktable, digiKam, Immich and Lightroom",
     "csv": "a table of all results, safe to open in a spreadsheet",
     "sqlite": "a database with the table `results`",
     "parquet": "a typed, compressed table (needs pyarrow: pip install 'overnight[parquet]')",
@@ -16,6 +17,8 @@ FORMATS = {
 OWN_OPTIONS = {
     "bom": "csv",
     "caption_ext": "txt",
+    "preset": "xmp",
+    "xmp_naming": "xmp",
     "maxcount": "webdataset",
     "maxsize": "webdataset",
 }

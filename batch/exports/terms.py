@@ -27,6 +27,9 @@ class Export(Struct, frozen=True):
     overwrite: bool = False
     bom: bool = False
     caption_ext: str = ".txt"
+    preset: str = "caption"
+    """What was asked for: decides the field of an XMP file."""
+    xmp_naming: str = "photo.jpg.xmp"
     maxcount: int = 10_000
     """Answers in a shard, at the most."""
     maxsize: int = 1 << 30

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from ..errors import OutputError
 from ..files import sync_folder
-from . import csv_file, hf, kohya, parquet_file, sqlite_file, txt, webdataset
+from . import csv_file, hf, kohya, parquet_file, sqlite_file, txt, webdataset, xmp
 from .answers import Answers
 from .terms import Export, LeftOut, Written
 
@@ -16,6 +16,7 @@ WRITERS: Mapping[str, Callable[[Export, Answers, LeftOut], Written]] = {
     "kohya": kohya.write,
     "webdataset": webdataset.write,
     "txt": txt.write,
+    "xmp": xmp.write,
     "csv": csv_file.write,
     "sqlite": sqlite_file.write,
     "parquet": parquet_file.write,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from io import BytesIO
 from typing import Any, BinaryIO
 
 from ..errors import DECODER_FAULTS, Rejected
-from ..image_limits import HEIC, JPEG, PNG, WEBP
+from ..image_limits import HEIC, JPEG, PNG, TIFF, WEBP
 from ..printable import shortened
 from .formats import FORMATS, Format
 from .load import ImageRules
@@ -51,7 +51,22 @@ def load_reader(form: Format) -> bool:
         return False
     if form.media_type == HEIC:
         plugin.register_heif_opener()
+    if form.media_type == TIFF:
+        silence_libtiff()
     return True
+
+
+def silence_libtiff() -> None:
+    """Keep libtiff's own words about damaged files off stderr: our error says what is wrong.
+
+    Pillow silences its warnings, not its errors. A build of Pillow that does not give the function
+    away stays loud.
+    """
+    import ctypes
+
+    extension = import_module("PIL._imaging")  # libtiff is linked to it
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(extension.__file__).TIFFSetErrorHandler(None)
 
 
 def open_pixels(data: bytes | BinaryIO, form: Format) -> Pixels:

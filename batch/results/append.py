@@ -137,7 +137,7 @@ class Reserve:
         except OSError as error:
             self.release()
             if error.errno in FULL:
-                words = f"{path.parent} has no room for answers"
+                words = f"{path.parent} has no room for answers ({RESERVE >> 20} MiB to begin)"
                 raise OutputError(f"{words}: {error.strerror}: nothing was sent") from error
 
     def release(self) -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ..models import Failed, Result
 from .journal import Journal
-from .sidecars import Answer, Sidecars
+from .sidecar_rules import Answer
+from .sidecars import Sidecars
 
 MOST_WAITING = 256
 """Answers whose sidecars are not written yet; beyond that jobs wait for the disk."""
@@ -75,6 +76,7 @@ class Attached:
             return
         for answer in batch:
             self._sidecars.settle(answer)
+        self._sidecars.flush()
 
     def _written(self, done: asyncio.Future[None]) -> None:
         """Go on with what came meanwhile; tell the first trouble."""

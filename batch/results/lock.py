@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -11,6 +12,9 @@ from typing import Any
 import msgspec
 
 from ..errors import Locked, OutputError
+
+NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""What the system says of a folder that we may not write in."""
 
 LOOKS = 5
 BETWEEN_LOOKS = 0.02
@@ -38,7 +42,9 @@ class Lock:
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise OutputError(f"cannot create {self._path}: {error.strerror}", 73) from error
+            words = f"cannot create {self._path}: {error.strerror}"
+            elsewhere = ": -o FILE writes elsewhere" if error.errno in NOT_OURS else ""
+            raise OutputError(f"{words}{elsewhere}", 73) from error
         try:
             take(fd)
         except BlockingIOError as error:

@@ -22,6 +22,10 @@ class Found(Struct, frozen=True):
     mode: int
     mtime_ns: int
 
+    def __bytes__(self) -> bytes:
+        """The text as it stands in the file."""
+        return self.text.encode("utf-8", "surrogateescape")
+
 
 def read_sidecar(path: Path) -> Found | None:
     """The sidecar at a path; None when there is none, or nothing but white space in it.

@@ -12,65 +12,22 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from ..errors import UsageError
-from ..models import Media
+from .exiftool import MOST, Change, Changed, ExifTool
 from .index import file_lines
+from .joining import Piece
 from .paths import Paths
 from .placing import Found, keep_backup, read_sidecar, write_sidecar
-from .records import LONE, decoded, encode_line
-from .wording import Wording, one_line, tags_of
-from .xmp import alt_text, description, keywords
-
-Existing = Literal["skip", "overwrite", "append", "prepend", "backup"]
-JOINING = frozenset({"append", "prepend"})
+from .records import LONE, decoded
+from .sidecar_rules import Answer, SidecarRules
+from .xmp_read import NoPacket
 
 SHOWN_CLASHES = 20
-
-
-class SidecarRules(Struct, frozen=True):
-    """Which sidecars are written, where, and what is done to those that stand there."""
-
-    kind: Literal["txt", "xmp", "json"] = "txt"
-    preset: str = "caption"
-    """What was asked for: decides the field of an XMP file."""
-    extension: str = ".txt"
-    """Of a text sidecar."""
-    keeps_suffix: bool = True
-    """An XMP sidecar is `photo.jpg.xmp` and not `photo.xmp`."""
-    folder: str = ""
-    """Where the tree of sidecars is mirrored (absolute); empty for beside the pictures."""
-    existing: Existing = "skip"
-    wording: Wording = Wording()
-
-    def name_for(self, image: str) -> str:
-        """The sidecar of a picture, both as paths from one folder."""
-        if self.kind == "xmp" and self.keeps_suffix:
-            return f"{image}.xmp"
-        endings = {"txt": self.extension, "xmp": ".xmp", "json": ".json"}
-        return str(Path(image).with_suffix(endings[self.kind]))
-
-    @property
-    def leaves_foreign(self) -> bool:
-        """Whether a sidecar that is not ours stays as it is, so that its picture is not asked."""
-        return self.existing == "skip"
-
-
-class Answer(Struct, frozen=True):
-    """What of a result a sidecar is made from."""
-
-    id: str
-    output: str
-    provider: str
-    model: str
-    source: str
-    finish_reason: str
-    finished_at: str
-    media: tuple[Media, ...] = ()
 
 
 ANSWER = msgspec.json.Decoder(Answer)
@@ -84,6 +41,8 @@ class SidecarTally(Struct):
     """Those among them that answers of earlier runs were missing."""
     kept: int = 0
     """Sidecars that are not what their answer says, and stay."""
+    without_exiftool: int = 0
+    """XMP files of other programs that stay because nobody can set a field of them."""
     backed_up: int = 0
     empty: int = 0
     """Answers of which nothing was left to write."""
@@ -92,12 +51,13 @@ class SidecarTally(Struct):
     """Why the first one could not be written."""
 
 
-class Piece(NamedTuple):
-    """A text of ours in a sidecar."""
+class Update(NamedTuple):
+    """An XMP file of another program whose field is to be set."""
 
-    length: int
-    mark: int
-    """Its hash."""
+    path: Path
+    found: Found
+    text: str
+    backup: bool
 
 
 class Sidecars:
@@ -117,6 +77,9 @@ class Sidecars:
         self._foreign: set[int] = set()
         self._stale: dict[int, Piece] = {}
         """Sidecars that hold an answer of ours which was superseded since."""
+        self._joint = rules.joint
+        self._exiftool = ExifTool() if rules.updates else None
+        self._updates: list[Update] = []
         for name, root, image in images:
             self._root = self._root or root
             self._images[hash(name)] = image
@@ -161,18 +124,17 @@ class Sidecars:
             path = self._path(mark, image)
             try:
                 found = read_sidecar(path)
+                if found is not None:
+                    self._present[mark] = hash(self.rules.said(found.text))
             except (OSError, ValueError):
                 if os.path.lexists(path):
                     self._present[mark] = 0
-            else:
-                if found is not None:
-                    self._present[mark] = hash(found.text)
         self._foreign = set(self._present)
         if self._foreign:
             for path in (paths.results, paths.superseded):
                 for answer in self._answers(path):
                     mark = hash(answer.id)
-                    if mark in self._foreign and self._stands(mark, self._text(answer)):
+                    if mark in self._foreign and self._stands(mark, self.rules.text(answer)):
                         self._foreign.discard(mark)
 
     def catch_up(self, paths: Paths) -> None:
@@ -180,43 +142,92 @@ class Sidecars:
         if self._present:
             for answer in self._answers(paths.superseded):
                 mark = hash(answer.id)
-                if mark in self._present and self._stands(mark, text := self._text(answer)):
-                    self._stale[mark] = Piece(len(text), hash(text))
+                if mark in self._present and self._stands(mark, text := self.rules.text(answer)):
+                    self._stale[mark] = self._joint.piece(text)
         for answer in self._answers(paths.results):
             mark = hash(answer.id)
-            if mark in self._images and not self._stands(mark, self._text(answer)):
+            if mark in self._images and not self._stands(mark, self.rules.text(answer)):
                 self.settle(answer)
+        self.flush()
         self.tally.recovered = self.tally.written
 
     def settle(self, answer: Answer) -> None:
-        """Bring the sidecar of a recorded answer up to it, as far as the rules allow."""
+        """Bring the sidecar of a recorded answer up to it, as far as the rules allow.
+
+        What exiftool has to do waits for `flush`, or until it is worth a process.
+        """
         mark = hash(answer.id)
         image = self._images.get(mark)
         if image is None:
             return  # its picture left the folder
-        text = self._text(answer)
+        text = self.rules.text(answer)
         if not text:
             self.tally.empty += 1
             return
         path = self._path(mark, image)
         try:
             self._settle(path, text, answer, self._stale.get(mark))
+        except NoPacket:
+            self.tally.kept += 1
         except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
-            self.tally.failed += 1
-            reason = getattr(error, "strerror", None) or str(error)
-            self.tally.trouble = self.tally.trouble or f"cannot write {path}: {reason}"
+            self._failed(path, getattr(error, "strerror", None) or str(error))
+        if len(self._updates) >= MOST:
+            self.flush()
+
+    def stop(self) -> None:
+        """Give up what exiftool has to do: the next run does it. Called from another thread."""
+        if self._exiftool is not None:
+            self._exiftool.stop()
+
+    def flush(self) -> None:
+        """Have exiftool set the fields that wait."""
+        updates, self._updates = self._updates, []
+        if not updates:
+            return
+        assert self._exiftool is not None
+        changes = [Change(bytes(each.found), self.rules.field, each.text) for each in updates]
+        try:
+            outcomes = self._exiftool.changed(changes)
+        except OSError as error:
+            for each in updates:
+                self._failed(each.path, f"exiftool: {error.strerror}")
+            return
+        for update, outcome in zip(updates, outcomes, strict=True):
+            self._place(update, outcome)
+
+    def _place(self, update: Update, outcome: Changed) -> None:
+        """Put what exiftool made into the place of what it was made from."""
+        path, found = update.path, update.found
+        try:
+            if outcome.trouble:
+                self._failed(path, outcome.trouble)
+            elif read_sidecar(path) != found:
+                self._failed(path, "another program has just changed it")
+            else:
+                text = outcome.packet.decode("utf-8", "surrogateescape")
+                self._write(path, text, found.mode, backup=update.backup)
+        except OSError as error:
+            self._failed(path, error.strerror or str(error))
+
+    def _failed(self, path: Path, reason: str) -> None:
+        """Count a sidecar that could not be written; the first reason is told."""
+        self.tally.failed += 1
+        self.tally.trouble = self.tally.trouble or f"cannot write {path}: {reason}"
 
     def _settle(self, path: Path, text: str, answer: Answer, stale: Piece | None) -> None:
-        """Write, replace, join or leave; raises `OSError`."""
+        """Write, replace, join or leave; raises `OSError`, and `NoPacket` for what stays."""
         found = read_sidecar(path)
         if found is None:
-            return self._write(path, text)
-        if self._holds(found.text, Piece(len(text), hash(text))):
+            return self._write(path, self.rules.file(text))
+        said = self.rules.said(found.text)
+        if self._joint.holds(said, self._joint.piece(text)):
             return None
-        if stale is not None and self._holds(found.text, stale):
+        if not said:
+            return self._replace(path, found, text)  # its field is free
+        if stale is not None and self._joint.holds(said, stale):
             # The answer was ours, and the picture or the prompt changed since.
-            rest = self._rest(found.text, stale)
-            return self._write(path, self._joined(rest, text) if rest else text, found.mode)
+            rest = self._joint.rest(said, stale)
+            return self._replace(path, found, self._joint.joined(rest, text) if rest else text)
         return self._settle_foreign(path, found, text, answer)
 
     def _settle_foreign(self, path: Path, found: Found, text: str, answer: Answer) -> None:
@@ -228,53 +239,46 @@ class Sidecars:
         existing = self.rules.existing
         edited = found.mtime_ns > nanoseconds(answer.finished_at)
         unreadable = LONE.search(found.text) is not None
-        if existing == "skip" or (existing in JOINING and (edited or unreadable)):
+        if existing == "skip" or (self._joint.joins and (edited or unreadable)):
             self.tally.kept += 1
-        elif existing in JOINING:
-            self._write(path, self._joined(one_line(found.text), text), found.mode)
+        elif self._joint.joins:
+            self._replace(path, found, self._joint.joined(self.rules.said(found.text), text))
         else:
-            if existing == "backup" or edited:
-                keep_backup(path)
-                self.tally.backed_up += 1
-            self._write(path, text, found.mode)
+            self._replace(path, found, text, backup=existing == "backup" or edited)
 
-    def _write(self, path: Path, text: str, mode: int | None = None) -> None:
+    def _replace(self, path: Path, found: Found, text: str, *, backup: bool = False) -> None:
+        """Let a sidecar that is there say a text; raises `OSError`."""
+        if self._exiftool is None or self.rules.file(self.rules.said(found.text)) == found.text:
+            self._write(path, self.rules.file(text), found.mode, backup=backup)
+        elif self._exiftool.is_there:
+            self._updates.append(Update(path, found, text, backup))
+        else:
+            self.tally.without_exiftool += 1
+
+    def _write(
+        self, path: Path, text: str, mode: int | None = None, *, backup: bool = False
+    ) -> None:
         """Write a sidecar; raises `OSError`."""
         if self.rules.folder:
             path.parent.mkdir(parents=True, exist_ok=True)
+        if backup:
+            keep_backup(path)
+            self.tally.backed_up += 1
         write_sidecar(path, text, mode)
         self.tally.written += 1
 
-    def _joined(self, old: str, text: str) -> str:
-        """Somebody's text and ours on one line, in the order that was asked for."""
-        join = self.rules.wording.joined
-        return join(old, text) if self.rules.existing == "append" else join(text, old)
-
     def _stands(self, mark: int, text: str) -> bool:
         """Whether a sidecar held a text at the look."""
-        if self.rules.existing not in JOINING:
+        if not self._joint.joins:
             return self._present.get(mark) == hash(text)
         if mark not in self._present:
             return False
         try:
             found = read_sidecar(self._path(mark, self._images[mark]))
-        except OSError:
+            said = self.rules.said(found.text) if found is not None else ""
+        except (OSError, ValueError):
             return False
-        return found is not None and self._holds(found.text, Piece(len(text), hash(text)))
-
-    def _holds(self, whole: str, piece: Piece) -> bool:
-        """Whether a sidecar says a text of ours, where the rules would have put it."""
-        if self.rules.existing == "append":
-            return hash(whole[-piece.length :]) == piece.mark
-        if self.rules.existing == "prepend":
-            return hash(whole[: piece.length]) == piece.mark
-        return len(whole) == piece.length and hash(whole) == piece.mark
-
-    def _rest(self, whole: str, piece: Piece) -> str:
-        """What a sidecar says beside a text of ours."""
-        if self.rules.existing == "append":
-            return whole[: -piece.length].strip()
-        return whole[piece.length :].lstrip(".").strip() if self.rules.existing == "prepend" else ""
+        return bool(said) and self._joint.holds(said, self._joint.piece(text))
 
     def _path(self, mark: int, image: str) -> Path:
         """Where the sidecar of a picture stands."""
@@ -286,27 +290,6 @@ class Sidecars:
         for line in file_lines(path):
             if (answer := decoded(ANSWER, line)) is not None:
                 yield answer
-
-    def _text(self, answer: Answer) -> str:
-        """What the sidecar of an answer says; empty when nothing is left to say."""
-        caption = self.rules.wording.caption(answer.output)
-        if not caption or self.rules.kind == "txt":
-            return caption
-        if self.rules.kind == "json":
-            return json_text(answer, caption)
-        if self.rules.preset == "tags":
-            return keywords(tags_of(caption)).rstrip("\n")
-        return (alt_text if self.rules.preset == "alt" else description)(caption).rstrip("\n")
-
-
-def json_text(answer: Answer, caption: str) -> str:
-    """The useful fields of a result, and the caption as a text sidecar would say it."""
-    facts = msgspec.structs.asdict(answer)
-    media = facts.pop("media")
-    facts = {"id": answer.id, "caption": caption} | facts
-    if media:
-        facts["sha256"] = media[0].sha256
-    return msgspec.json.format(encode_line(facts), indent=2).decode().rstrip("\n")
 
 
 def nanoseconds(moment: str) -> int:

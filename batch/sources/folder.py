@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from array import array
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -58,12 +58,20 @@ class FolderRules(Struct, frozen=True):
 
 EVERY_IMAGE = FolderRules()
 
+ReadMore = Callable[[str, str], Mapping[str, str]]
+"""Root and reference of an image → further values for its prompt; blocks."""
+
 
 class FolderSource:
     """The images of a folder as they stood when it was opened; of a file that is one, this one."""
 
     def __init__(
-        self, name: str, path: Path, parser: LineParser, rules: FolderRules = EVERY_IMAGE
+        self,
+        name: str,
+        path: Path,
+        parser: LineParser,
+        rules: FolderRules = EVERY_IMAGE,
+        read_more: ReadMore | None = None,
     ) -> None:
         self.name = name
         self.root = parser.root
@@ -72,7 +80,8 @@ class FolderSource:
         self._parser = parser
         self._rules = rules
         self._names = parser.placeholders()
-        self._reads_texts = bool(FROM_TEXT & self._names)
+        self._read_more = read_more
+        self._reads_files = bool(FROM_TEXT & self._names) or read_more is not None
         if not path.is_relative_to(self.root):
             raise UsageError(f"{name} is not inside --root {self.root}")
         try:
@@ -95,7 +104,7 @@ class FolderSource:
         """Every image as a job."""
         for start in range(0, len(self._files), GROUP):
             group = range(start, min(start + GROUP, len(self._files)))
-            if self._reads_texts:
+            if self._reads_files:
                 yield await asyncio.to_thread(self._group, group, ids)
             else:
                 yield self._group(group, ids)
@@ -120,15 +129,19 @@ class FolderSource:
         path = self._files[at]
         # A prefix keeps a name like "~a.png" or "a:b.png" from looking like an address.
         plain = PLAIN_START.match(path) and ":" not in path
-        fields = {"id": printable_id(path), "image": path if plain else f"./{path}"}
+        image = path if plain else f"./{path}"
+        fields = {"id": printable_id(path), "image": image}
         if not self._names:
             return self._parser.job(fields)
-        return self._parser.job({**fields, "vars": picture_vars(self.root, path, self._names)})
+        values = picture_vars(self.root, path, self._names)
+        if self._read_more is not None:
+            values.update(self._read_more(self.root, image))
+        return self._parser.job({**fields, "vars": values})
 
     async def jobs(self, addresses: array[int]) -> AsyncIterator[Job]:
         """The jobs of the files at `addresses`."""
         for at in addresses:
-            yield await asyncio.to_thread(self._job, at) if self._reads_texts else self._job(at)
+            yield await asyncio.to_thread(self._job, at) if self._reads_files else self._job(at)
 
     def grown(self) -> bool:
         """Whether images came or went since the folder was opened."""

@@ -7,6 +7,7 @@ import shlex
 from ..errors import PASSING_CODES
 from ..providers.registry import is_command
 from ..providers.triage import ALIKE, BEYOND, BLANK, BLURRED, TINY, Finding
+from ..results.exiftool import INSTALL
 from ..results.state import RunState
 from ..settings import Settings
 from ..summary import Summary
@@ -187,11 +188,18 @@ def sidecar_lines(summary: Summary) -> list[str]:
             line += f"; {tally.backed_up:,} kept as .bak"
         lines.append(line)
     if tally.kept:
-        are = "sidecar does" if tally.kept == 1 else "sidecars do"
+        are, stay = ("sidecar does", "stays") if tally.kept == 1 else ("sidecars do", "stay")
         lines.append(
             f"note: {tally.kept:,} {are} not say what the answer does (edited since, somebody "
-            "else's, or other options) and stay; one that is deleted is written anew"
+            f"else's, or other options) and {stay}; one that is deleted is written anew"
         )
+    if tally.without_exiftool:
+        stay = count(
+            tally.without_exiftool,
+            "XMP file of another program stays as it is",
+            "XMP files of other programs stay as they are",
+        )
+        lines.append(f"note: {stay}: {INSTALL}; the same command updates what is there then")
     if tally.empty:
         lines.append(f"note: nothing to write was left of {count(tally.empty, 'answer')}")
     if tally.failed:

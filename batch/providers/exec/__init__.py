@@ -19,6 +19,7 @@ from typing import IO, ClassVar
 from ...errors import Halt, JobError, Rejected, Retryable, RunError, UsageError
 from ...models import Image, Job, Message, Reply, Request
 from ...printable import printable, shortened
+from ...processes import without_keys
 from ..base import AsyncGeneratorProvider, ProviderModelMixin
 from ..connection import Completer, Connection
 from ..dynaspark import flatten
@@ -35,8 +36,6 @@ MESSAGE_LENGTH = 500
 PAGE_END = "\r\n\f"
 """What ends an answer and is no part of it; OCR ends a page with a form feed."""
 
-OURS = re.compile(r".*_API_KEY|CREDENTIALS_DIRECTORY", re.IGNORECASE)
-"""Variables that hold keys of providers: a command is not told them."""
 SECRET = re.compile(r".*(KEY|TOKEN|SECRET|PASSWORD)", re.IGNORECASE)
 """Variables whose values are kept out of what a command is quoted with."""
 SECRET_LENGTH = 8
@@ -114,7 +113,7 @@ class ExecClient:
     def __init__(self, provider: Exec, connection: Connection, environ: Mapping[str, str]) -> None:
         self._provider = provider
         self._connection = connection
-        self._environment = {name: each for name, each in environ.items() if not is_ours(name)}
+        self._environment = without_keys(environ)
         self._secrets = secrets_of(environ)
         self._scratch = Scratch()
 
@@ -168,11 +167,6 @@ class ExecClient:
     async def close(self) -> None:
         """Remove the image files."""
         self._scratch.close()
-
-
-def is_ours(name: str) -> bool:
-    """Whether a variable of the environment holds a key that is meant for a provider of ours."""
-    return OURS.fullmatch(name) is not None
 
 
 def secrets_of(environ: Mapping[str, str]) -> tuple[str, ...]:

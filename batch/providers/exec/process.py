@@ -18,6 +18,8 @@ from typing import IO
 
 from msgspec import Struct
 
+from ...processes import send, start
+
 GRACE = 0.5
 """Seconds between SIGTERM and SIGKILL: an abandoned run ends within two."""
 
@@ -131,19 +133,6 @@ async def run_command(
         told.close()
 
 
-def start(
-    words: Sequence[str],
-    typed: IO[bytes],
-    environment: Mapping[str, str],
-    output: IO[bytes],
-    told: IO[bytes],
-) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own, so that Ctrl-C in our terminal is ours to handle."""
-    return subprocess.Popen(
-        words, stdin=typed, stdout=output, stderr=told, env=environment, start_new_session=True
-    )
-
-
 def exit_of(process: subprocess.Popen[bytes]) -> asyncio.Future[int]:
     """The exit code of a command, or the number of the signal that ended it, once it ended."""
     loop = asyncio.get_running_loop()
@@ -176,23 +165,3 @@ async def end(
     finally:
         send(process, signal.SIGKILL)
     await asyncio.wait(signs[:1], timeout=GRACE)
-
-
-def send(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Send a signal to the process group of a command, which may have outlived the command."""
-    if process.returncode is not None and is_alive(process.pid):
-        return  # the number is another's by now, so nothing of the group is left
-    # macOS says PermissionError of a group whose last member is about to be reaped.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is a process of this number."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import itertools
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ...files import private
 from ...models import Image
+from ...scratch import ScratchFolder
 from ...threads import in_thread
 
 PREFIX = "overnight-exec-"
@@ -22,15 +19,10 @@ ENDINGS = {"image/jpeg": ".jpg"}
 
 
 class Scratch:
-    """A folder (mode 700) in the system's temporary one, made when the first image needs it.
-
-    A run that was killed leaves its folder behind. The lock on the folder died with the run, and
-    that tells the next run, which removes it.
-    """
+    """A folder of files, made when the first image needs it."""
 
     def __init__(self) -> None:
-        self._folder: Path | None = None
-        self._lock = -1
+        self._folder: ScratchFolder | None = None
         self._numbers = itertools.count(1)
 
     @asynccontextmanager
@@ -51,21 +43,15 @@ class Scratch:
                 path.unlink(missing_ok=True)
 
     def _opened(self) -> Path:
-        """The folder, which nobody takes for an old one: it is locked before it has its name."""
+        """The folder."""
         if self._folder is None:
-            sweep(Path(tempfile.gettempdir()))
-            unnamed = Path(tempfile.mkdtemp(prefix="overnight-new-"))
-            self._lock = os.open(unnamed, os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            self._folder = unnamed.with_name(PREFIX + unnamed.name.removeprefix("overnight-new-"))
-            unnamed.rename(self._folder)
-        return self._folder
+            self._folder = ScratchFolder(PREFIX)
+        return self._folder.path
 
     def close(self) -> None:
         """Remove the folder."""
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            os.close(self._lock)
+            self._folder.close()
             self._folder = None
 
 
@@ -80,16 +66,3 @@ def write_files(paths: Sequence[Path], images: Sequence[Image]) -> None:
         fd = private(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with os.fdopen(fd, "wb") as file:
             file.write(image.data)
-
-
-def sweep(place: Path) -> None:
-    """Remove our folders of runs that were killed; blocks."""
-    for folder in place.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):
-            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                if os.fstat(fd).st_uid == os.getuid():
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(folder)
-            finally:
-                os.close(fd)
