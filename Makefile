@@ -17,6 +17,7 @@ demo: $(VENV)/installed
 	@echo && $(BIN)/python -c "import json,sys; [print('  ' + r['id'] + ': ' + r['output'].replace(chr(10), ' / ')[:160]) for r in map(json.loads, open(sys.argv[1], encoding='utf-8'))]" $(DEMO)/prompts.results.jsonl
 	@echo && echo "== the same command again sends nothing =="
 	$(BIN)/overnight run $(DEMO)/photos
+	@echo && echo "== the command is $(BIN)/overnight here: put $(BIN) before what stands behind next:, or on your PATH =="
 
 test: $(VENV)/installed-dev lint types
 	$(BIN)/pytest

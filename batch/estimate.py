@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from .media.request import body_images
-from .models import Reply, Request, Text
+from .models import Job, Reply, Request, Text
 
 CHARACTERS_A_TOKEN = 4
 """A rule of thumb for English; every estimate made with it is called one."""
@@ -59,3 +62,26 @@ class TokenEstimate:
         if self._answers < TRUSTED or not self._used:
             return 1.0
         return self._used / self._thought
+
+
+def job_size(job: Job) -> tuple[int, int]:
+    """The characters of a job's texts, and how many images it has."""
+    characters, images = 0, len(job.images)
+    for message in job.messages:
+        if isinstance(message.content, str):
+            characters += len(message.content)
+        else:
+            characters += sum(len(part.text) for part in message.content if isinstance(part, Text))
+    if job.body is not None:
+        characters += text_size(job.body.get("messages"))
+        images += sum(1 for _ in body_images(job.body))
+    return characters, images
+
+
+def text_size(value: Any) -> int:
+    """Characters of the texts in some JSON, less images."""
+    if isinstance(value, str):
+        return 0 if value.startswith("data:") else len(value)
+    if isinstance(value, dict):
+        value = value.values()
+    return sum(map(text_size, value)) if isinstance(value, Iterable) else 0

@@ -14,7 +14,7 @@ from .media.request import is_remote, read_reference
 from .models import Job, Media
 from .plan import Plan
 from .results.index import file_lines
-from .results.records import ROW, decoded
+from .results.records import DATED_ROW, decoded
 from .sources.entries import Source
 from .sources.ids import Ids
 
@@ -41,12 +41,17 @@ class Recorded:
         """Bytes of their pictures: other files need not be read."""
 
     @classmethod
-    def scan(cls, results: Path, *, but: Ids | None = None) -> Recorded:
-        """The answers of a results file, less those whose id is among `but`; blocks."""
+    def scan(cls, results: Path, *, but: Ids | None = None, since: str = "") -> Recorded:
+        """The answers of a results file, less those whose id is among `but`; blocks.
+
+        Answers from before the moment `since` are left out.
+        """
         recorded = cls()
         for line in file_lines(results):
-            row = decoded(ROW, line)
-            if row is not None and row.media and (but is None or not but.holds(row.id)):
+            row = decoded(DATED_ROW, line)
+            if row is None or not row.media or row.finished_at < since:
+                continue
+            if but is None or not but.holds(row.id):
                 recorded.offsets[row.key] = line.offset
                 recorded.sizes.update(media.bytes for media in row.media)
         return recorded
@@ -100,7 +105,7 @@ async def carry_over(
                 if answer is not None:
                     carried.append(answer)
                     done.add(address)
-                    plan.images -= len(job.images)
+                    plan.measure(job, -1)
         plan.todo[at] = array("Q", (each for each in plan.todo[at] if each not in done))
     plan.new -= len(carried)
     plan.done += len(carried)

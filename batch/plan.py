@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .estimate import CHARACTERS_A_TOKEN
+from .estimate import CHARACTERS_A_TOKEN, job_size
 from .keys import job_key
 from .media.load import ImageRules
-from .media.request import body_images, current_digests
-from .models import Job, Text
+from .media.request import current_digests
+from .models import Job
 from .results.archive import Archive
 from .results.index import FailedIndex, FailureHead, Index
 from .results.records import key_bits
@@ -71,6 +71,8 @@ class Plan:
         self.new = 0
         self.changed = 0
         self.done = 0
+        self.answered_by: Counter[str] = Counter()
+        """Who gave the answers that are done; of those that are taken back nobody looks."""
         self.retried_codes: Counter[str] = Counter()
         """Failures of earlier runs that are tried again, by code."""
         self.kept: Counter[str] = Counter()
@@ -124,6 +126,13 @@ class Plan:
         """An estimate of the input tokens of the text to send."""
         return self.characters // CHARACTERS_A_TOKEN
 
+    def measure(self, job: Job, times: Literal[1, -1] = 1) -> None:
+        """Add a job to the estimate, or take it out again."""
+        texts, images = job_size(job)
+        self.characters += times * texts
+        self.images += times * images
+        self.unfilled += times * is_unfilled(job.fields)
+
 
 class Planner:
     """Walks the sources once and sorts every job."""
@@ -159,7 +168,7 @@ class Planner:
                 for entry in entries:
                     if entry.job is None:
                         self._bad(source, entry, entry.problem)
-                    elif reason := self._rules.reason_unsupported(entry.job):
+                    elif reason := self._reason_unsupported(entry.job):
                         self._bad(source, entry, Problem(entry.job.id, reason))
                     else:
                         self._sort(entry.job, entry.address, keys, todo, limit)
@@ -168,6 +177,11 @@ class Planner:
         if not self._keep_bad:
             await self._name_rivals(sources)
         return plan
+
+    def _reason_unsupported(self, job: Job) -> str:
+        """Why the provider cannot do a job; empty when it can, or would not be asked."""
+        reason = self._rules.reason_unsupported(job)
+        return "" if reason and self._rules.withheld(job.id) else reason
 
     async def _name_rivals(self, sources: Sequence[Source]) -> None:
         """Say of the first ids that stand twice where they stand first.
@@ -193,9 +207,14 @@ class Planner:
 
         Files are looked at in a thread, because disks may be slow.
         """
-        if self._rules.fresh or self._rules.ids_only:
+        if self._rules.ids_only:
             return {}
-        jobs = [e.job for e in entries if e.job and e.job.images and self._known(e.job.id)]
+        wanted = self._rules.withheld if self._rules.fresh else self._known
+        jobs = [
+            each.job
+            for each in entries
+            if each.job and each.job.images and wanted(each.job.id) and self._known(each.job.id)
+        ]
         if not jobs:
             return {}
         return await asyncio.to_thread(lambda: {job.id: self._image_key(job) for job in jobs})
@@ -244,6 +263,9 @@ class Planner:
             return
         if self._rules.withheld(job.id):
             plan.withheld += 1
+            # The answer to another question; with `fresh` it may be one to this.
+            if recorded is not None and recorded != key_bits(keys[job.id]):
+                plan.superseded.append(self._index.offset(job.id))
             return
         if recorded is not None:
             plan.changed += 1
@@ -258,7 +280,7 @@ class Planner:
         if failure is not None or self._rules.fresh:
             plan.settled.add(hash(job.id))
         todo.append(address)
-        self._measure(job)
+        plan.measure(job)
 
     def _is_settled(
         self, job: Job, recorded: int | None, failure: FailureHead | None, keys: dict[str, str]
@@ -267,6 +289,7 @@ class Planner:
         plan = self._plan
         if recorded is not None and self._is_current(job, recorded, keys):
             plan.done += 1
+            plan.answered_by[self._index.provider(job.id)] += 1
             if failure is not None:
                 plan.settled.add(hash(job.id))
             return True
@@ -306,20 +329,6 @@ class Planner:
             return True
         return failure.key != (keys.get(job.id) or self.key(job, ()))
 
-    def _measure(self, job: Job) -> None:
-        """Add a job to the estimate."""
-        plan = self._plan
-        for message in job.messages:
-            if isinstance(message.content, str):
-                plan.characters += len(message.content)
-            else:
-                plan.characters += sum(len(p.text) for p in message.content if isinstance(p, Text))
-        plan.images += len(job.images)
-        plan.unfilled += is_unfilled(job.fields)
-        if job.body is not None:
-            plan.characters += text_size(job.body.get("messages"))
-            plan.images += sum(1 for _ in body_images(job.body))
-
     def _bad(self, source: Source, entry: Entry, problem: Problem | None) -> None:
         """Keep a line that cannot run: all of them for a run that goes on without them."""
         assert problem is not None
@@ -333,12 +342,3 @@ class Planner:
             fields = entry.job.fields if entry.job else {}
             code: Literal["bad_job", "unsupported"] = "unsupported" if entry.job else "bad_job"
             self._plan.bad.append(BadEntry(source.name, entry.number, problem, fields, code))
-
-
-def text_size(value: Any) -> int:
-    """Characters of the texts in some JSON, less images."""
-    if isinstance(value, str):
-        return 0 if value.startswith("data:") else len(value)
-    if isinstance(value, dict):
-        value = value.values()
-    return sum(map(text_size, value)) if isinstance(value, Iterable) else 0

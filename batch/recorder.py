@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from . import __version__
+from .errors import RunError
 from .limits.clock import Clock
 from .limits.history import History
 from .outcomes import RunRules, now
@@ -53,7 +54,7 @@ class Recorder:
         plan, runner = self.plan, self.runner
         tally = runner.tally if runner else None
         lane = self._lane_state(runner) if runner else None
-        answered = tally.answered if tally else 0
+        answered = self.answers()
         failures = plan.kept + (tally.failures if tally else Counter())
         failed = failures.total()
         elapsed = max(self._clock() - self.started, 1e-9)
@@ -88,6 +89,27 @@ class Recorder:
             failures=dict(failures),
             lane=lane,
         )
+
+    @property
+    def gave_up(self) -> RunError | None:
+        """Why jobs of this run are left, when that is because their provider was given up.
+
+        Jobs beyond `--limit` are none of this run.
+        """
+        if self.runner is None:
+            return None
+        settled = self.answers() + self.runner.tally.failed
+        left = self.plan.queued + len(self.plan.bad) - settled
+        return self.runner.given_up if left else None
+
+    def answers(self) -> int:
+        """The answers of this run."""
+        return self.runner.tally.answered if self.runner else 0
+
+    def answered_by(self) -> dict[str, int]:
+        """Who gave how many of the answers; those that were taken back or carried are left out."""
+        ours = self.runner.tally.answered_by if self.runner else Counter[str]()
+        return dict(self.plan.answered_by + ours)
 
     def _lane_state(self, runner: Runner) -> LaneState:
         """The limits of the lane in use; pauses are those of every lane."""

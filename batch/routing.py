@@ -131,6 +131,7 @@ def make_connections(
         Connection(
             base_url=base_url,
             key=key,
+            key_variable=key_variable(settings.provider),
             timeout=settings.timeout,
             # All of them, because the others may be away.
             concurrency=settings.concurrency,

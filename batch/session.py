@@ -21,6 +21,7 @@ from .models import Failed, Failure, Job
 from .outcomes import now
 from .plan import BadEntry
 from .recorder import TICK, Glance, Recorder
+from .results.anew import telling_anew
 from .results.archive import carry, take_back
 from .results.attached import Attached
 from .results.failed import forget_failures
@@ -33,11 +34,7 @@ from .results.sidecars import Sidecars
 from .results.stream import Stream
 from .routing import Way, make_provider, make_ways
 from .runner import Runner
-from .settings import (
-    Settings,
-    is_stream,
-    run_rules,
-)
+from .settings import Settings, is_stream, run_rules
 from .sources.entries import Source
 from .sources.spool import spool_stream
 from .summary import Summary
@@ -113,7 +110,9 @@ class Session:
                     raise
                 return self._summary(0, skipped=True)
             await self._prepare(found)
-            await self._work(ways, sources, found.sidecars)
+            anew = lock if self._settings.fresh else None
+            with telling_anew(anew, now(), self._recorder.answers):
+                await self._work(ways, sources, found.sidecars)
             return self._sum_up(found, sources)
 
     async def _lock(self, stack: AsyncExitStack) -> Lock | None:
@@ -156,7 +155,7 @@ class Session:
             if self._paths.results.exists() or self._paths.failed.exists():
                 # Another run may have come and gone meanwhile.
                 found = await survey(self._settings, self._provider, self._paths, sources)
-        lock.tell(whoami() | self._settings.deciding())
+        lock.add(whoami() | self._settings.deciding())
         return found
 
     async def _spools(self, stack: AsyncExitStack) -> list[Path | None]:
@@ -288,6 +287,7 @@ class Session:
         hedges = [route.hedge for route in routes if route.hedge]
         return msgspec.structs.replace(
             summary,
+            answered_by=self._recorder.answered_by(),
             orphans=found.plan.orphans,
             withheld=found.plan.withheld,
             sidecars=sidecars,
@@ -317,7 +317,7 @@ class Session:
             return runner.stopping
         if not self._recorder.state().left:
             return ""
-        if runner is not None and (runner.stopping or runner.given_up):
+        if runner is not None and (runner.stopping or self._recorder.gave_up):
             return runner.stopping or f"{runner.given_up}; the fallback cannot do what is left"
         return "the source changed during the run" if limit is None else f"--limit {limit}"
 
@@ -329,8 +329,8 @@ class Session:
         state = self._recorder.state()
         if self._signal_code and state.left:
             return self._signal_code
-        if runner is not None and runner.given_up and state.left:
-            return runner.given_up.exit_code
+        if self._recorder.gave_up is not None:
+            return self._recorder.gave_up.exit_code
         if self._settings.limit is not None and state.left:
             return 1 if runner is not None and runner.tally.failed else 0
         return 1 if state.failed or state.left else 0

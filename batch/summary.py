@@ -24,6 +24,8 @@ class Summary(Struct, frozen=True):
     """Images that were not asked about, because they have a caption already."""
     sidecars: SidecarTally | None = None
     """What became of the sidecars; None when none are written."""
+    answered_by: dict[str, int] = {}
+    """Who gave how many of the answers; fewer than there are when some were taken back."""
     passed_over: int = 0
     """Lines that only record a bad line of an earlier run."""
     changed_sources: tuple[str, ...] = ()

@@ -15,8 +15,10 @@ from .errors import UsageError
 from .moved import Carried, Recorded, carry_over
 from .plan import Plan, Planner
 from .providers.base import AsyncGeneratorProvider
+from .results.anew import begun_anew
 from .results.archive import Archive
 from .results.index import FailedIndex, Index
+from .results.lock import lock_facts
 from .results.paths import Paths
 from .results.sidecars import Sidecars
 from .settings import Settings, open_source, plan_rules
@@ -48,13 +50,14 @@ async def open_sources(
     return sources
 
 
-async def read_indexes(paths: Paths | None) -> tuple[Index, FailedIndex]:
-    """What the results and the failed file hold; read in a thread."""
+async def read_indexes(paths: Paths | None) -> tuple[Index, FailedIndex, str]:
+    """What the results and the failed file hold, and since when (`--fresh`); read in a thread."""
     if paths is None:
-        return Index(Path()), FailedIndex()
+        return Index(Path()), FailedIndex(), ""
+    since = begun_anew(lock_facts(paths.lock))
     index = await asyncio.to_thread(Index.scan, paths.results)
-    failed = await asyncio.to_thread(FailedIndex.scan, paths.failed)
-    return index, failed
+    failed = await asyncio.to_thread(FailedIndex.scan, paths.failed, since)
+    return index, failed, since
 
 
 async def survey(
@@ -71,21 +74,21 @@ async def survey(
     With `as_they_stand` superseded answers are left out of it, which a run would take back.
     Raises `UsageError` for a results file that is none of ours.
     """
-    index, failed = await read_indexes(paths)
+    index, failed, since = await read_indexes(paths)
     rules = plan_rules(provider, settings, ids_only=ids_only)
     sidecars = await asyncio.to_thread(sidecars_of, settings, paths, sources)
     if sidecars is not None and sidecars.rules.leaves_foreign:
         rules = msgspec.structs.replace(rules, withheld=sidecars.is_foreign)
     archive = Archive()
     if paths is not None and not (as_they_stand or ids_only):
-        archive = await asyncio.to_thread(Archive.scan, paths.superseded)
+        archive = await asyncio.to_thread(Archive.scan, paths.superseded, since)
     planner = Planner(rules, index, failed, archive, keep_bad=settings.skip_bad_lines)
     plan = await planner.plan(sources, settings.limit)
     carried: list[Carried] = []
     wanted = plan.new and (plan.orphans or settings.dedupe)
     if paths is not None and wanted and not (ids_only or as_they_stand or settings.fresh):
         others = None if settings.dedupe else planner.ids
-        recorded = await asyncio.to_thread(Recorded.scan, paths.results, but=others)
+        recorded = await asyncio.to_thread(Recorded.scan, paths.results, but=others, since=since)
         if recorded.offsets:
             find = partial(recorded.find, key_of=planner.key, rules=settings.images)
             carried = await carry_over(sources, plan, planner.is_new, find)

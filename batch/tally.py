@@ -43,6 +43,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.answered = 0
+        self.answered_by: Counter[str] = Counter()
+        """The answers by the name of the provider that gave them."""
         self.failed = 0
         self.retries = 0
         self.unfit = 0
@@ -59,6 +61,7 @@ class Tally:
     def count(self, result: Result) -> None:
         """Count an answer that is in the file."""
         self.answered += 1
+        self.answered_by[result.provider] += 1
         self._pay(result.input_tokens, result.output_tokens, result.cost_usd)
         if not result.attempts:
             return  # it was a twin's answer

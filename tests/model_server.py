@@ -4,6 +4,7 @@ It is a completer for the runner. A request costs it some microseconds, so that 
 jobs is a matter of seconds.
 """
 
+import argparse
 import asyncio
 import math
 import random
@@ -253,3 +254,10 @@ class ModelServer:
             return self._served(now, accident.seconds)
         error = limited(429, accident.seconds) if accident.kind == "limited" else broken(500)
         return server.refusal, error
+
+
+if __name__ == "__main__":
+    by_hand = "No program: `python tests/simulate.py` plays these models."
+    parser = argparse.ArgumentParser(description=__doc__, epilog=by_hand)
+    parser.parse_args()
+    parser.print_help()

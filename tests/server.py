@@ -212,13 +212,14 @@ class Server:
 
 def main() -> None:
     """Serve as a process of its own until stdin closes or the time is over."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--latency", type=float, default=0.0)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--places", type=int, default=0)
-    parser.add_argument("--capacity", type=float)
-    parser.add_argument("--key", default="")
-    parser.add_argument("--for", type=float, default=600.0, dest="seconds")
+    ends = "It prints its address first, and ends at once when its stdin is closed (</dev/null)."
+    parser = argparse.ArgumentParser(description=__doc__, epilog=ends)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before a reply [0]")
+    parser.add_argument("--port", type=int, default=0, help="where it listens [any free one]")
+    parser.add_argument("--places", type=int, default=0, help="requests served at once [any]")
+    parser.add_argument("--capacity", type=float, help="requests a second before 429 [any]")
+    parser.add_argument("--key", default="", help="the key that is asked for [none]")
+    parser.add_argument("--for", type=float, default=600.0, dest="seconds", help="seconds [600]")
     options = vars(parser.parse_args())
     end = time.monotonic() + options.pop("seconds")
     with Server(keep=False, **options) as server:

@@ -22,6 +22,16 @@ def test_an_archive_knows_an_answer_by_id_and_key(tmp_path):
     assert archive.offset("a", key_of("3")) is None
 
 
+def test_answers_that_are_damaged_or_older_than_a_moment_are_passed_over(tmp_path):
+    paths = output(tmp_path)
+    old = line("old", finished_at="2026-01-01T00:00:00.000Z")
+    lost = line("lost", finished_at="2026-01-03T00:00:00.000Z").replace(b'"output"', b'"outpt"')
+    append_synced(paths.superseded, [old, lost, line("new")])
+    archive = Archive.scan(paths.superseded, "2026-01-02T00:00:00.000Z")
+    assert [name for name in ("old", "lost", "new") if archive.holds(name)] == ["new"]
+    assert Archive.scan(paths.superseded).holds("old")
+
+
 def test_what_is_taken_back_leaves_the_superseded_file(tmp_path):
     paths = output(tmp_path, line("b"))
     append_synced(paths.superseded, [line("a", key=key_of("1")), line("c", key=key_of("2"))])

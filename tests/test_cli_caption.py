@@ -134,7 +134,8 @@ def test_an_ending_that_would_harm_is_refused(caption, photos, server, ending, w
 
 
 def test_the_tree_of_sidecars_may_stand_elsewhere(caption, photos, shell):
-    assert caption("--sidecar-dir", "out/texts").code == 0
+    done = caption("--sidecar-dir", "photos/../out/texts")
+    assert (done.code, f"(*.txt in {shell.folder}/out/texts)" in done.err) == (0, True)
     assert texts(photos) == {}
     assert texts(shell.folder / "out/texts") == {"a.txt": "A cat.", "sub/b.txt": "A cat."}
 
@@ -259,7 +260,7 @@ def test_an_edited_sidecar_stays_and_is_not_asked_about_again(caption, photos, s
     (photos / "a.txt").write_text("by hand")
     done = caption("-p", "one")
     assert "note: 1 sidecar does not say what the answer does" in done.err
-    assert "and stays; one that is deleted is written anew" in done.err
+    assert "one that is deleted is written anew, --existing overwrite replaces them" in done.err
     done = caption("-p", "two")
     assert done.code == 0
     assert "1 image has a sidecar already and will not be asked about" in done.err
@@ -282,6 +283,22 @@ def test_a_picture_that_was_renamed_takes_its_answer_along(caption, photos, serv
     assert caption().code == 0
     assert texts(photos)["c.txt"] == "A cat."
     assert server.arrived == 2
+
+
+def test_a_picture_renamed_with_its_sidecar_gets_its_answer_back(caption, photos, server, shell):
+    caption()
+    for name in ("a.png", "a.txt"):
+        (photos / name).rename(photos / name.replace("a", "c", 1))
+    assert "1 image has a sidecar already" in caption().err
+    done = caption("--existing", "overwrite")
+    assert "1 of them carried over to a picture's new name" in done.err
+    assert texts(photos) == {"c.txt": "A cat.", "sub/b.txt": "A cat."}
+    assert "note: 1 answer belongs to no job" in caption().err
+    assert server.arrived == 2
+    path = shell.folder / "photos.results.jsonl"
+    rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(row for row in rows if not row.startswith('{"id":"a.png",')))
+    assert "sound: 2 answers and 0 failed of 2 jobs\n" in shell("verify", "photos").out
 
 
 def test_a_last_newline_of_an_editor_is_no_edit(caption, photos, server):
@@ -312,6 +329,61 @@ def test_the_dry_run_tells_who_has_a_sidecar_and_writes_nothing(caption, photos,
     told = caption("-n", "--json").json
     assert (told["to_do"], told["withheld"]) == (1, 1)
     assert (server.arrived, shell.files()) == (0, before)
+
+
+def test_the_answer_to_another_question_stands_aside_while_its_picture_is_not_asked_about(
+    caption, photos, shell, server
+):
+    earlier = ("run", "photos", "-p", "What?", *openai(server))
+    shell(*earlier)
+    (photos / "a.txt").write_text("by hand")
+    done = caption()
+    assert (done.code, done.err.count("note: ")) == (0, 1)
+    assert [line["id"] for line in shell.lines("photos.results.jsonl")] == ["sub/b.png"]
+    assert len(shell.lines("photos.superseded.jsonl")) == 2
+    assert "1 of 1 job answered" in shell("status", "photos").out
+    assert "sound: 1 answer and 0 failed of 1 job" in shell("verify", "photos").out
+    assert "exported 1 answer " in shell("export", "photos", "--to", "xmp").out
+    again = shell(*earlier)
+    assert "2 done, 2 of them taken back from earlier" in again.err
+    assert (server.arrived, len(shell.lines("photos.results.jsonl"))) == (3, 2)
+
+
+@pytest.mark.parametrize(("more", "left"), [((), 2), (("-p", "Else?"), 1)])
+def test_beginning_anew_leaves_the_answer_of_a_picture_that_is_not_asked_about(
+    caption, photos, shell, server, more, left
+):
+    caption()
+    (photos / "a.txt").write_text("mine")
+    assert caption("--fresh", *more).code == 0
+    assert (server.arrived, len(shell.lines("photos.results.jsonl"))) == (3, left)
+    assert texts(photos) == {"a.txt": "mine", "sub/b.txt": "A cat."}
+
+
+def test_what_an_edited_sidecar_leaves_unasked_keeps_its_edit(caption, photos, shell, server):
+    caption()
+    (photos / "a.txt").write_text("mine")
+    assert caption("-p", "Else?").code == 0
+    assert texts(photos) == {"a.txt": "mine", "sub/b.txt": "A cat."}
+    assert caption().code == 0
+    assert texts(photos) == {"a.txt": "mine", "sub/b.txt": "A cat."}
+    assert (server.arrived, len(shell.lines("photos.results.jsonl"))) == (3, 2)
+
+
+def test_the_dry_run_counts_no_picture_that_only_got_another_name(caption, photos):
+    caption()
+    (photos / "a.png").rename(photos / "c.png")
+    (photos / "sub/b.png").rename(photos / "d.png")
+    planned = caption("-n")
+    assert "2 answers of those carried over to a picture's new name" in planned.out
+    assert "to do: 0 requests to openai, about 0 tokens of text (estimate)\n" in planned.out
+
+
+def test_only_pictures_that_would_be_asked_about_are_counted_when_none_can_be(shell, photos):
+    shell.picture("photos/c.png", "green")
+    (photos / "a.txt").write_text("by hand")
+    words = ("--provider", "exec:cat", "-p", "What?")
+    assert "(so for all 2 jobs)" in shell("caption", "photos", *words).err
 
 
 def test_what_is_no_file_stays_and_is_not_asked_about(caption, photos, server):
@@ -506,6 +578,20 @@ def test_the_provider_that_costs_nothing_captions_too(photos, shell):
     assert texts(photos)["a.txt"].startswith("Landscape PNG image of 8 x 6 pixels")
 
 
+def test_the_provider_that_costs_nothing_lists_words_when_tags_are_asked_for(photos, shell):
+    assert shell("caption", "photos", "--preset", "tags", "--sidecar", "xmp").code == 0
+    packet = ET.parse(photos / "a.png.xmp")
+    words = [each.text for each in packet.iterfind(".//dc:subject//rdf:li", XMP)]
+    assert words == ["landscape", "png", "red", "dark"]
+
+
+def test_the_provider_that_sees_nothing_says_that_it_writes_no_alt_text(photos, shell):
+    told = "note: offline measures and does not see: what it writes is no alt text"
+    assert told in shell("caption", "photos", "--preset", "alt").err
+    assert shell("caption", "photos", "--preset", "alt", "-q").err == ""
+    assert "no alt text" not in shell("caption", "photos").err
+
+
 def test_a_prompt_may_name_the_picture(caption, photos, server):
     assert caption("-p", "{{name}} {{ stem }} {{folder}}.").code == 0
     prompts = {request.prompt for request in server.requests}
@@ -576,6 +662,15 @@ def test_kills_leave_no_sidecar_half_or_missing_and_no_edit_lost(tmp_path, exist
     died, wrong = one_album(tmp_path, kills, 60, existing, random.Random(seed))
     assert died
     assert not wrong
+
+
+def test_what_a_kill_left_beside_a_sidecar_that_was_written_by_hand_since_goes(caption, photos):
+    (photos / "a.txt").write_text("by hand")
+    (photos / ".a.txt.part").write_text("A c")
+    assert caption("-n").code == 0
+    assert (photos / ".a.txt.part").exists()
+    caption()
+    assert texts(photos) == {"a.txt": "by hand", "sub/b.txt": "A cat."}
 
 
 def test_an_answer_saved_before_its_sidecar_is_not_asked_for_again(caption, photos, shell, server):

@@ -63,6 +63,7 @@ def test_the_numbers_are_data_with_json_and_nothing_is_said_when_quiet(shell, ni
         "exported": 3,
         "files_written": 1,
         "left_out": 0,
+        "gone": 0,
         "out": path,
         "load": f'pandas.read_csv("{path}")',
     }

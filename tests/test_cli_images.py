@@ -112,7 +112,7 @@ def test_heic_without_its_extra_is_told_with_what_to_install(shell):
     assert shell.process("run", "photos", env=shadow).code == 1
     (failed,) = shell.lines("photos.failed.jsonl")
     assert (failed["id"], failed["failure"]["code"]) == ("a.heic", "unsupported")
-    assert "pip install 'overnight[heic]'" in failed["failure"]["message"]
+    assert "pip install '.[heic]' in the checkout" in failed["failure"]["message"]
     assert list(shell.outputs("photos.results.jsonl")) == ["b.jpg"]
     assert shell("run", "photos", "--retry-failed", "all").code == 0
 

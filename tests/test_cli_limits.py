@@ -74,12 +74,39 @@ def test_the_fallback_does_what_is_left_and_is_named_in_its_results(shell):
             assert again.code == 0
             assert other.arrived == 30
     assert done.code == 0
+    for told in (done.err, again.err, shell("status", "jobs.jsonl").out):
+        assert "40 of 40 jobs answered by openai (10), dynaspark (30)" in told
     assert "going on with the fallback dynaspark" in done.err
     assert "fallback: 30 answers by dynaspark" in done.err
     lines = [json.loads(x) for x in (shell.folder / "jobs.results.jsonl").read_text().splitlines()]
     by = [(line["provider"], line["model"]) for line in lines]
     assert by.count(("dynaspark", "gemini-2.0-flash-lite")) == 30
     assert len({line["id"] for line in lines}) == 40
+
+
+@pytest.mark.parametrize("more", [(), ("--skip-bad-lines",)])
+def test_a_limit_that_the_fallback_reached_alone_ends_with_0(shell, more):
+    good = [{"id": f"j{n}", "prompt": "x"} for n in range(4)]
+    shell.write("jobs.jsonl", *good, *(["{"] if more else []))
+    with Server(faults=lambda _: Status(402)) as server, Server() as other:
+        shell.write("overnight.toml", "[provider.dynaspark]", f'base_url = "{other.url}"')
+        words = openai(server, "--fallback", "dynaspark:m", "--limit", "3", *more)
+        done = shell("run", "jobs.jsonl", *words)
+    assert (done.code, other.arrived) == (1 if more else 0, 3)
+    assert "3 of " in done.err
+    assert "answered by dynaspark (3), none by openai in" in done.err
+    assert "stopped: --limit 3" in done.err.splitlines()
+
+
+def test_a_limit_that_the_fallback_did_not_reach_ends_as_its_provider_did(shell):
+    schema = {"type": "object"}
+    shell.write("jobs.jsonl", *({"id": f"j{n}", "prompt": "x", "schema": schema} for n in range(3)))
+    with Server(faults=lambda _: Status(402)) as server, Server() as other:
+        shell.write("overnight.toml", "[provider.dynaspark]", f'base_url = "{other.url}"')
+        words = openai(server, "--fallback", "dynaspark:m", "--limit", "2")
+        done = shell("run", "jobs.jsonl", *words)
+    assert (done.code, other.arrived) == (4, 0)
+    assert "the fallback cannot do what is left" in done.err
 
 
 def test_what_the_fallback_cannot_do_is_left_with_the_reason_of_the_first_provider(shell):

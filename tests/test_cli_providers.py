@@ -53,6 +53,14 @@ def test_the_limits_of_pictures_are_told(shell):
     assert re.search(r"^converted\s+none$", shell("providers", "offline").out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", ["exec", "exec:"])
+def test_the_provider_that_is_a_command_is_told_without_one(shell, name):
+    done = shell("providers", name)
+    assert (done.code, done.out) == (0, shell("providers", "exec:COMMAND").out)
+    assert "a command of yours: prompt on stdin, {image} for its image" in done.out
+    assert "-m stands in place of {model} in the command" in done.out
+
+
 def test_an_unknown_provider_is_told_with_the_nearest_name(shell):
     done = shell("providers", "dynaspork")
     assert (done.code, done.out) == (2, "")

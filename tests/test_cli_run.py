@@ -261,7 +261,9 @@ def test_a_refused_key_ends_with_4_and_fails_no_job(shell):
     with Server(key="right") as server:
         done = shell("run", "jobs.jsonl", *openai(server, "-j", "16"))
     assert done.code == 4
-    assert "the server wants a key, none was given" in done.err
+    assert "the server wants a key, none was given: give --key-file FILE or set OPENAI_API_KEY" in (
+        done.err
+    )
     assert not (shell.folder / "jobs.failed.jsonl").exists()
     assert len(server.requests) <= 3
 
@@ -402,6 +404,9 @@ def test_a_second_run_ends_with_75_and_says_who_runs(shell):
         done = shell("run", "jobs.jsonl", "--provider", "fake")
         assert done.code == 75
         assert "pid 4711 on elsewhere, since today" in done.err
+        assert done.err.endswith(
+            ": `overnight status jobs.jsonl` tells how far it is, --if-locked wait waits\n"
+        )
         assert shell.files() == before
 
 
@@ -547,7 +552,7 @@ def test_python_m_batch_names_itself_in_what_to_type_next(shell):
     program = (sys.executable, "-m", "batch")
     words = ("run", "jobs.jsonl", "--provider", "fake")
     limited = shell.process(*words, "--limit", "1", program=program)
-    assert "next: python -m batch run jobs.jsonl --provider fake --limit 1" in limited.err
+    assert limited.err.endswith("next: python -m batch run jobs.jsonl --provider fake\n")
     assert "next: python -m batch verify jobs.jsonl" in shell.process(*words, program=program).err
 
 

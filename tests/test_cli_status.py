@@ -182,6 +182,7 @@ def test_a_killed_run_is_called_dead_and_its_files_are_counted(shell, live):
     assert (state["in_flight"], state["oldest_in_flight"]) == (0, None)
     told = shell("status", "jobs.jsonl").out
     assert "killed, or the machine went down" in told
+    assert f"last run, as of its last sign of life {state['updated_at']}: " in told
     assert told.splitlines()[-1].startswith("next: overnight run jobs.jsonl --provider dynaspark")
 
 

@@ -24,12 +24,19 @@ def wrong(shell, *words):
     assert done.code == 1, done
     assert done.err == ""
     assert shell.files() == before
+    *lines, step = done.out.splitlines()
+    assert step.startswith("next: overnight ")
     assert shell("verify", "jobs.jsonl", "--json", *words).json == {
         "sound": False,
-        "wrong": done.out.splitlines(),
+        "wrong": lines,
         **{k: shell("verify", "jobs.jsonl", "--json", *words).json[k] for k in COUNTS},
     }
-    return done.out.splitlines()
+    return lines
+
+
+def step_of(shell, *words):
+    """What verify says is to be typed next."""
+    return shell("verify", "jobs.jsonl", *words).out.splitlines()[-1].removeprefix("next: ")
 
 
 COUNTS = ("jobs", "answered", "failed", "orphans")
@@ -65,6 +72,7 @@ def test_bad_lines_that_were_recorded_are_settled(shell):
     assert shell("verify", "jobs.jsonl").code == 0
     shell.write("jobs.jsonl", {"id": "a", "prompt": "x"}, "{", "{")
     assert wrong(shell) == ["1 line of the source cannot run"]
+    assert step_of(shell).endswith(" fake  # after mending the lines that cannot run")
 
 
 def test_a_source_without_results_is_not_sound(shell):
@@ -94,13 +102,25 @@ def test_a_doubled_id_is_wrong(shell, results):
 
 @pytest.mark.parametrize(
     "damage",
-    [b"\0" * 50, b'{"id": "j1"}', b"not json", b'{"id":"j1","status":"ok","output":null}', b"\xff"],
+    [
+        b"\0" * 50,
+        b'{"id": "j1"}',
+        b"not json",
+        b'{"id":"j1","status":"ok","output":null}',
+        b'{"id":"j1","status":"ok","key":"0","outpt":"lost"}',
+        b"\xff",
+    ],
 )
 def test_a_damaged_line_is_wrong(shell, results, damage):
     lines = results.read_bytes().splitlines()
     results.write_bytes(b"\n".join([lines[0], damage, lines[2], b""]))
     assert any("jobs.results.jsonl:2: " in line for line in wrong(shell))
-    assert shell("run", "jobs.jsonl", *FAKE).code == 0
+    assert step_of(shell) == "overnight run jobs.jsonl --provider fake"
+    done = shell("run", "jobs.jsonl", *FAKE)
+    assert done.code == 0
+    torn = shell.folder / "jobs.torn"
+    assert f"repaired: 1 damaged line moved to {torn}; its job runs again" in done.err
+    assert torn.read_bytes() == damage + b"\n"
     assert shell("verify", "jobs.jsonl").code == 0
 
 
@@ -109,6 +129,7 @@ def test_a_result_without_a_key_of_the_contract_is_wrong(shell, results):
     del rows[1]["attempts"]
     results.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert any("attempts" in line for line in wrong(shell))
+    assert step_of(shell).endswith("  # after taking out the lines that are no sound records")
 
 
 def test_missing_jobs_are_wrong(shell, results):
@@ -132,7 +153,8 @@ def test_a_replaced_image_is_wrong(shell):
     assert shell("verify", "photos").code == 0
     shell.picture("photos/a.png", "blue")
     done = shell("verify", "photos")
-    assert (done.code, done.out) == (1, "1 answer to a job that was edited since\n")
+    told = "1 answer to a job that was edited since\nnext: overnight run photos\n"
+    assert (done.code, done.out) == (1, told)
 
 
 def test_orphans_are_told_and_not_wrong(shell, results):

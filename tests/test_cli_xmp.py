@@ -208,7 +208,7 @@ def test_a_file_that_is_no_packet_stays(caption, photos, content):
     put(photos / "a.png.xmp", content)
     done = caption("--existing", "overwrite")
     assert done.code == 0
-    assert "note: 1 sidecar does not say what the answer does" in done.err
+    assert f"note: 1 XMP file stays: {photos / 'a.png.xmp'} is no XMP packet: " in done.err
     assert (photos / "a.png.xmp").read_text("utf-8") == content
 
 

@@ -7,6 +7,7 @@ import tarfile
 
 import pytest
 from PIL import Image
+from shell import openai
 
 PICTURED = ("hf", "kohya", "webdataset", "txt")
 
@@ -195,9 +196,74 @@ def test_the_answer_of_an_image_that_is_gone_stands_in_nobodys_way(shell, name):
         shell.picture(f"photos/{each}")
     answered(shell)
     (shell.folder / "photos/a.jpg").unlink()
-    done = export(shell, name, code=1)
-    assert done.err == "a.jpg: image 'a.jpg' cannot be read: No such file or directory\n"
+    done = export(shell, name)
+    assert done.err == "a.jpg: its image left the folder (renamed, moved or deleted)\n"
     assert "exported 1 answer " in done.out
+    assert "; 1 left out, 1 of them because their image left the folder" in done.out
+
+
+def test_images_that_a_job_file_still_names_are_missing_and_so_are_all_of_a_folder(shell, photos):
+    shell.write("jobs.jsonl", *({"image": f"photos/{name}"} for name in ("a.png", "sub/z.png")))
+    assert shell("run", "jobs.jsonl", "-p", "Describe this image.", "-q").code == 0
+    (shell.folder / "photos/a.png").unlink()
+    done = shell("export", "jobs.jsonl", "--to", "kohya")
+    assert (done.code, "exported 1 answer " in done.out) == (1, True)
+    (shell.folder / "photos/sub").rename(shell.folder / "away")
+    assert "nothing to export; 3 left out" in export(shell, "kohya", code=1).out
+
+
+WORDED = (
+    ("kohya", "photos.kohya.json", '"caption": "ohwx, A cat. On a mat."'),
+    ("hf", "photos/metadata.jsonl", '"text":"ohwx, A cat.\\nOn a mat."'),
+    ("txt", "photos/a.txt", "ohwx, A cat. On a mat."),
+    ("xmp", "photos/a.png.xmp", ">ohwx, A cat. On a mat.</rdf:li>"),
+    ("webdataset", "photos-000000.tar", "ohwx, A cat.\nOn a mat."),
+    ("csv", "photos.results.csv", '"Look: A cat.\nOn a mat."'),
+)
+
+
+@pytest.mark.parametrize(("name", "path", "said"), WORDED, ids=[each[0] for each in WORDED])
+def test_captions_are_worded_like_the_sidecars_of_the_last_run(shell, server, name, path, said):
+    server.answer = lambda request: "Look: A cat.\nOn a mat."
+    shell.picture("photos/a.png")
+    words = ("--prefix", "ohwx, ", "--strip-phrase", "look: ", "--sidecar", "json")
+    assert shell("caption", "photos", *words, *openai(server)).code == 0
+    done = export(shell, name)
+    assert said.encode() in (shell.folder / path).read_bytes()
+    told = "worded like the sidecars of the last run: --prefix 'ohwx, ' --strip-phrase 'look: '\n"
+    assert (told in done.out) == (name != "csv")
+
+
+def test_tags_are_exported_as_their_sidecars_list_them(shell, server):
+    server.answer = lambda request: "- cat\n- mat.\n- Cat"
+    shell.picture("photos/a.png")
+    assert shell("caption", "photos", "--preset", "tags", *openai(server)).code == 0
+    done = export(shell, "txt")
+    assert "(nothing has changed)" in done.out
+    assert "--preset tags" in done.out
+    export(shell, "kohya")
+    assert '"cat, mat"' in (shell.folder / "photos.kohya.json").read_text()
+
+
+def test_an_answer_of_which_no_word_is_left_is_left_out(shell, server):
+    server.answer = lambda request: "A cat."
+    shell.picture("photos/a.png")
+    assert shell("caption", "photos", "--strip-phrase", "a cat.", *openai(server)).code == 0
+    done = export(shell, "txt", code=1)
+    assert done.err == "a.png: nothing is left of the answer (--strip-phrase)\n"
+
+
+@pytest.mark.parametrize("told", [1, {"wording": {"prefix": 3}}, {"kind": "gif"}])
+def test_a_lock_file_that_tells_nonsense_changes_no_words(shell, photos, told):
+    lock = shell.folder / "photos.lock"
+    lock.write_text(json.dumps({**json.loads(lock.read_text()), "sidecars": told}))
+    assert "worded like" not in export(shell, "txt").out
+    assert (shell.folder / "photos/a.txt").read_text() == "caption of a.png"
+
+
+def test_a_place_is_told_without_detours(shell, photos):
+    done = export(shell, "txt", "--out", "photos/../texts")
+    assert f"{shell.folder}/texts/….txt" in done.out
 
 
 @pytest.mark.parametrize("name", PICTURED)

@@ -58,6 +58,31 @@ def test_damaged_lines_among_results_are_told_by_their_place(tmp_path):
     assert index.damaged == [len(line("a")), len(line("a") + line("b")) + 10]
 
 
+def test_a_line_without_its_answer_is_damaged_and_still_ours(tmp_path):
+    lost = line("a").replace(b'"output"', b'"outpt"')
+    number = line("b").replace(b'"an answer"', b"5")
+    index = scan(tmp_path, lost)
+    assert (len(index), index.damaged) == (0, [0])
+    index = scan(tmp_path, line("c"), lost, number)
+    assert (len(index), index.damaged) == (1, [len(line("c")), len(line("c") + lost)])
+
+
+def test_who_answered_is_known_of_every_result(tmp_path):
+    names = ["openai", "exec:sh -c 'x: y'", "", "openai"]
+    lines = [line(f"j{n}", provider=name, key=key_of("f")) for n, name in enumerate(names)]
+    index = scan(tmp_path, *lines)
+    assert [index.provider(f"j{n}") for n in range(4)] == names
+    assert index.offset("j3") == len(b"".join(lines[:3]))
+    assert index.key_bits("j3") == key_bits(key_of("f"))
+
+
+def test_a_file_that_names_more_providers_than_anybody_has_is_read(tmp_path):
+    index = scan(tmp_path, *(line(f"j{n}", provider=f"p{n}") for n in range(70_000)))
+    told = [index.provider(f"j{n}") for n in (0, 65_534, 65_535, 69_999)]
+    assert told == ["p0", "p65534", "", ""]
+    assert index.offset("j69999") > index.offset("j69998") > 0
+
+
 def test_a_blank_line_is_damage_but_no_sign_of_another_program(tmp_path):
     assert scan(tmp_path, line("a"), b"\n", line("b")).damaged == [len(line("a"))]
     assert scan(tmp_path, b"\n").damaged == [0]

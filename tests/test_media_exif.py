@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
 from batch.errors import UsageError
-from batch.media.exif import exif_names, exif_texts
+from batch.media.exif import USUAL, exif_names, exif_texts
 from batch.media.load import ImageRules
 
 RULES = ImageRules()
@@ -174,8 +174,9 @@ def test_numbers_are_plain_and_what_is_none_is_empty(tmp_path, kind, packed, tex
     [
         ("exif.Modell", "{{exif.Modell}} is no EXIF tag: did you mean {{exif.Model}}?"),
         ("exif.fnumber", "{{exif.fnumber}} is no EXIF tag: did you mean {{exif.FNumber}}?"),
-        ("exif.", "{{exif.}} is no EXIF tag"),
-        ("exif.zzzzzz", "{{exif.zzzzzz}} is no EXIF tag"),
+        ("exif", f"{{{{exif}}}} names no tag: {{{{exif.TAG}}}} is one of {USUAL} …"),
+        ("exif.", f"{{{{exif.}}}} names no tag: {{{{exif.TAG}}}} is one of {USUAL} …"),
+        ("exif.zzzzzz", f"{{{{exif.zzzzzz}}}} is no EXIF tag ({USUAL} … are)"),
         (
             "exif.GPSLatitude",
             "{{exif.GPSLatitude}} is not available: where a picture was taken is never read",

@@ -16,6 +16,7 @@ from batch.providers.connection import Connection
 from batch.providers.offline import Offline
 from batch.providers.offline.colours import nearest, shares
 from batch.providers.offline.picture import describe
+from batch.sources.presets import PRESETS
 
 XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF \
 xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description \
@@ -90,6 +91,24 @@ async def test_an_image_is_answered_with_measured_facts(client):
         "Landscape PNG image of 256 x 192 pixels; mostly blue (50%) and white (50%); "
         "mid-tone with strong contrast; sharp."
     )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tags"),
+    [
+        (PRESETS["tags"], True),
+        ("Give me keywords for this picture.", True),
+        (PRESETS["caption"], False),
+        ("What do the tags of the dog say?", False),
+    ],
+)
+async def test_where_tags_are_asked_for_the_facts_are_words_with_commas(client, prompt, tags):
+    picture = Image.new("RGBA", (60, 80), "white")
+    picture.paste((0, 0, 0, 0), (0, 0, 60, 8))
+    parts = (Text(prompt), Picture(Sent(saved(picture), "image/png")))
+    reply = await client.complete(Request("facts-1", (Message("user", parts),)))
+    assert (reply.text == "portrait, png, greyscale, white, light, transparent") == tags
+    assert reply.text.startswith("Portrait greyscale PNG image of 60 x 80") != tags
 
 
 async def test_a_linked_image_is_not_fetched(client):

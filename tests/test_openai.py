@@ -321,7 +321,7 @@ async def test_a_reply_is_read_whatever_its_content_type():
 
 async def test_without_a_key_no_key_is_sent_and_with_one_it_is_a_bearer():
     with Server(key="secret") as server:
-        with pytest.raises(Halt, match="wants a key, none was given"):
+        with pytest.raises(Halt, match="wants a key, none was given: give api_key"):
             await ask(server, request())
         assert (await ask(server, request(), key="secret")).text == expected_answer("hi")
     assert "authorization" not in server.requests[0].headers

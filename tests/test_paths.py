@@ -5,7 +5,7 @@ import os
 import pytest
 
 from batch.errors import OutputError, UsageError
-from batch.results.paths import Paths, check_output, default_results
+from batch.results.paths import Paths, check_output, default_results, shortest
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,12 @@ def test_pipes_devices_and_hard_links_are_no_output(tmp_path):
             check_output(path)
         assert caught.value.exit_code == 73
     check_output(tmp_path / "new.results.jsonl")
+
+
+def test_a_detour_is_taken_out_of_a_path_unless_it_leads_elsewhere(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a/b")
+    assert shortest(tmp_path / "a/../c.jsonl") == tmp_path / "c.jsonl"
+    assert Paths.beside(tmp_path / "a/b/../c.jsonl").results == tmp_path / "a/c.jsonl"
+    over = tmp_path / "link/../c.jsonl"  # the system means a/c.jsonl
+    assert str(shortest(over)) == str(over)

@@ -353,3 +353,14 @@ def test_it_runs_as_a_process_of_its_own(seconds, close):
             over.stdin.close()
         assert json.loads(over.stdout.read()) == {"requests": 1, "peak": 1}
     assert over.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [("server.py", "ends at once when its stdin is closed"), ("model_server.py", "simulate.py")],
+)
+def test_by_hand_the_servers_say_how_they_are_used(program, told):
+    words = [sys.executable, str(Path(__file__).with_name(program)), "--help"]
+    shown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert shown.startswith("usage: ")
+    assert told in " ".join(shown.split())

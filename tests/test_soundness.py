@@ -3,16 +3,16 @@
 import pytest
 from samples import line, output
 
-from batch.results.soundness import unsound_lines
+from batch.results.soundness import flaws
 
 
 def wrong_with(tmp_path, *lines):
-    return list(unsound_lines(output(tmp_path, *lines).results))
+    return [flaw.words for flaw in flaws(output(tmp_path, *lines).results)]
 
 
 def test_a_file_of_our_lines_is_sound(tmp_path):
     assert wrong_with(tmp_path, line("a"), line("b", "\ud800\0\u2028", meta={"x": 1}, json=2)) == []
-    assert list(unsound_lines(tmp_path / "none")) == []
+    assert list(flaws(tmp_path / "none")) == []
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,10 @@ def test_a_last_line_without_its_newline_is_told_even_when_it_is_whole(tmp_path)
     assert "no newline" in told
     told = wrong_with(tmp_path, line("a"), line("b")[:-9])
     assert len(told) == 2
+
+
+def test_only_a_line_whose_answer_can_be_read_stays(tmp_path):
+    lost = line("b").replace(b'"output"', b'"outpt"')
+    odd = line("c").replace(b'"attempts":1,', b"")
+    found = flaws(output(tmp_path, line("a"), lost, odd, line("a"), line("d")[:-1]).results)
+    assert [flaw.stays for flaw in found] == [False, True, False, False]

@@ -356,7 +356,11 @@ def test_hours_of_pauses_are_one_line_a_minute(capsys):
         (Planned(10, 4, 1, 2, 6), "10 jobs: 6 to do, 4 done, 1 changed, 2 tried again"),
         (
             Repaired(1, "/n/night.torn"),
-            "repaired: 1 damaged line of an earlier crash moved to /n/night.torn",
+            "repaired: 1 damaged line moved to /n/night.torn; its job runs again",
+        ),
+        (
+            Repaired(1200, "/n/night.torn"),
+            "repaired: 1,200 damaged lines moved to /n/night.torn; their jobs run again",
         ),
         (Paused(30.2, "HTTP 429: slow"), "paused 30 s: HTTP 429: slow"),
         (Stopping("the key was refused", 0), "stopping: the key was refused"),

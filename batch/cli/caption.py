@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import UsageError
 from ..results.joining import JOINING
+from ..results.paths import shortest
 from ..results.sidecar_rules import SidecarRules
 from ..results.wording import Wording
 from ..settings import Settings
@@ -17,6 +18,7 @@ from ..sources.folder import SUFFIXES
 from ..sources.pictures import FROM_TEXT, TEXT_SUFFIX
 from ..sources.presets import PRESETS
 from ..sources.template import names_in
+from ..views.progress import say
 from .given import settings_of
 from .out import put_text
 from .run import run
@@ -31,6 +33,8 @@ def work(ctx: click.Context, values: dict[str, Any]) -> int:
     if not settings.sources:
         raise click.UsageError("Missing argument 'FOLDER…'.", ctx)
     refuse_job_files(settings)
+    if settings.provider == "offline" and values["preset"] == "alt" and not values["quiet"]:
+        say("note: offline measures and does not see: what it writes is no alt text (--provider)")
     return run(settings, values)
 
 
@@ -66,7 +70,7 @@ def sidecar_rules(values: dict[str, Any]) -> SidecarRules | None:
         preset=values["preset"],
         extension=values["caption_ext"],
         keeps_suffix=values["xmp_naming"] == "photo.jpg.xmp",
-        folder=str(Path(values["sidecar_dir"]).absolute()) if values["sidecar_dir"] else "",
+        folder=str(shortest(Path(values["sidecar_dir"]))) if values["sidecar_dir"] else "",
         existing=existing,
         wording=Wording(
             prefix=values["prefix"],

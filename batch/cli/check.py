@@ -42,8 +42,9 @@ def print_check(settings: Settings, values: dict[str, Any]) -> int:
 
 
 def next_command(settings: Settings) -> str:
-    """The run that was planned: one that begins anew has to be told so again."""
-    return f"{settings.command} --fresh" if settings.fresh else settings.command
+    """The run that was planned: a trial, or one that begins anew, has to be told so again."""
+    limit = f" --limit {settings.limit}" if settings.limit is not None else ""
+    return f"{settings.command}{limit}{' --fresh' if settings.fresh else ''}"
 
 
 def missing_key(settings: Settings) -> str:
@@ -90,6 +91,7 @@ def check_facts(settings: Settings, found: Survey) -> dict[str, Any]:
         "retried": plan.retried,
         "done": plan.done,
         "restored": len(plan.restored),
+        "carried": plan.carried,
         "failed": plan.kept.total(),
         "bad_lines": plan.bad_count,
         "orphans": plan.orphans,
@@ -112,8 +114,14 @@ def check_lines(settings: Settings, found: Survey) -> list[str]:
     lines = [
         f"{count(plan.jobs, 'job')}: {plan.new:,} new, {plan.changed:,} changed, {plan.done:,} done"
     ]
-    if plan.restored:
-        lines.append(f"{count(len(plan.restored), 'answer')} of those taken back from earlier")
+    lines += [
+        f"{count(number, 'answer')} of those {how}"
+        for number, how in (
+            (len(plan.restored), "taken back from earlier"),
+            (plan.carried, "carried over to a picture's new name"),
+        )
+        if number
+    ]
     if plan.retried:
         lines.append(f"failed and tried again: {codes(plan.retried_codes)}")
     if plan.kept:

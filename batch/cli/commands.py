@@ -86,9 +86,18 @@ class Command(click.Command):
         self.sections = sections
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Do the command's work; its exit code."""
+        """Do the command's work; its exit code. Notes of a quiet one are kept for its failure."""
         work = importlib.import_module(f".{self.name}", __package__).work
-        return work(ctx, dict(ctx.params))
+        tell_notes = importlib.import_module(".notes", __package__).tell_notes
+        quiet, code = ctx.params.get("quiet"), None
+        if not quiet:
+            tell_notes(ctx)
+        try:
+            code = work(ctx, dict(ctx.params))
+        finally:
+            if quiet and code != 0:
+                tell_notes(ctx)
+        return code
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options, section by section; `--help` closes the last."""
@@ -237,8 +246,9 @@ Examples:
         Command(
             "export",
             "Write the answers in the format of another program.",
-            f"""Reads the results file and the images, asks nobody. Answers whose image is gone or
-changed, or shared with another answer, are left out and told; the command then ends with 1.
+            f"""Reads the results file and the images, asks nobody. Captions are worded
+like the sidecars of the last run. Answers whose image changed, or is shared with another answer,
+are left out and told, and the command ends with 1; those whose image left the folder are told.
 
 \b
 Formats:

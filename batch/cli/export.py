@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from ..exports.formats import OWN_OPTIONS
 from ..exports.terms import Export, LeftOut, Written
 from ..exports.write import write_export
 from ..results.lock import is_locked, lock_facts
-from ..results.paths import Paths
+from ..results.paths import Paths, shortest
+from ..results.sidecar_rules import SidecarRules
+from ..results.wording import Wording
 from ..settings import Settings, is_same, is_stream
 from ..views.text import clean, count
 from .captioning import PRESET_NAMES
@@ -38,7 +41,7 @@ def work(ctx: click.Context, values: dict[str, Any]) -> int:
     settings, paths = files_of(ctx, values)
     name = values["to"]
     check_options(ctx, name)
-    values["preset"] = values["preset"] or last_preset(paths)
+    values |= last_words(paths, values["preset"])
     if not paths.results.is_file():
         raise UsageError(f"there are no answers yet: {paths.results} does not exist")
     export = what_is_asked(name, settings, paths, values)
@@ -50,8 +53,11 @@ def work(ctx: click.Context, values: dict[str, Any]) -> int:
     if values["json"]:
         put_json(facts(name, written, left_out))
     elif not values["quiet"]:
-        put_text("\n".join(summary(written, left_out)))
-    return 1 if left_out.count else 0
+        put_text("\n".join(summary(name, export, written, left_out)))
+    sure = written.answers and not other_root(settings, paths, export)
+    folders = all(Path(each).is_dir() for each in settings.sources)
+    # What left a folder left the source. Where nothing is found, the folder may be the wrong one.
+    return 1 if left_out.count > (left_out.gone if folders and sure else 0) else 0
 
 
 def check_options(ctx: click.Context, name: str) -> None:
@@ -62,11 +68,19 @@ def check_options(ctx: click.Context, name: str) -> None:
             raise UsageError(f"--{option.replace('_', '-')} is for --to {owner}")
 
 
-def last_preset(paths: Paths) -> str:
-    """The preset of the last run, where one that wrote sidecars told it; else that of captions."""
-    sidecars = lock_facts(paths.lock).get("sidecars")
-    told = sidecars.get("preset") if isinstance(sidecars, dict) else None
-    return str(told) if told in PRESET_NAMES else PRESET_NAMES[0]
+def last_words(paths: Paths, preset: str | None) -> dict[str, Any]:
+    """The preset and the wording of the last run, where one that wrote sidecars told them.
+
+    A preset that is given goes before.
+    """
+    try:
+        told = msgspec.convert(lock_facts(paths.lock).get("sidecars"), SidecarRules | None)
+    except msgspec.ValidationError:  # the file may be a stranger's, or of another version
+        told = None
+    rules = told or SidecarRules()
+    preset = preset or (rules.preset if rules.preset in PRESET_NAMES else PRESET_NAMES[0])
+    wording = msgspec.structs.replace(rules.wording, tags=preset == "tags")
+    return {"preset": preset, "wording": wording}
 
 
 def what_is_asked(name: str, settings: Settings, paths: Paths, values: dict[str, Any]) -> Export:
@@ -86,7 +100,7 @@ def what_is_asked(name: str, settings: Settings, paths: Paths, values: dict[str,
         out=out,
         beside=beside,
         images=settings.images,
-        **{each: values[each] for each in ("overwrite", *OWN_OPTIONS)},
+        **{each: values[each] for each in ("overwrite", "wording", *OWN_OPTIONS)},
     )
 
 
@@ -122,7 +136,7 @@ def place(name: str, settings: Settings, paths: Paths, given: str | None, root: 
         return folder_place(name, settings, given, root)
     if given is None:
         return paths.results.with_name(stem + FILES.get(name, ""))
-    out = Path(given).absolute()
+    out = shortest(Path(given))
     if name == "webdataset":
         return out / stem if out.is_dir() else out.with_name(out.name.removesuffix(".tar"))
     if out.is_dir():
@@ -137,7 +151,7 @@ def place(name: str, settings: Settings, paths: Paths, given: str | None, root: 
 def folder_place(name: str, settings: Settings, given: str | None, root: str) -> Path:
     """The folder that is written into; raises `UsageError` when it must be named."""
     if given is not None:
-        out = Path(given).absolute()
+        out = shortest(Path(given))
         if out.exists() and not out.is_dir():
             raise UsageError(f"--out {given} is no folder")
         return out
@@ -177,23 +191,41 @@ def further(left_out: LeftOut, settings: Settings, paths: Paths, export: Export)
     """What else is to say where something was left out."""
     if (more := left_out.count - len(left_out.lines)) > 0:
         yield f"… and {more:,} more"
-    used = lock_facts(paths.lock).get("root")
-    if export.root and used and settings.root is None and os.path.realpath(used) != export.root:
+    if used := other_root(settings, paths, export):
         yield f"note: the last run had --root {used}: give it again if that is your folder"
     if is_locked(paths.lock):
         yield "note: a run is using these results now: export again when it has ended"
 
 
-def summary(written: Written, left_out: LeftOut) -> list[str]:
+def other_root(settings: Settings, paths: Paths, export: Export) -> str:
+    """The `--root` of the last run where that is another one than ours; else empty."""
+    used = str(lock_facts(paths.lock).get("root") or "")
+    unsaid = export.root and settings.root is None
+    return used if used and unsaid and os.path.realpath(used) != export.root else ""
+
+
+def summary(name: str, export: Export, written: Written, left_out: LeftOut) -> list[str]:
     """What was written, in words."""
     without = f"; {left_out.count:,} left out" if left_out.count else ""
+    if left_out.gone:
+        without += f", {left_out.gone:,} of them because their image left the folder"
     if not written.answers:
         return [f"nothing to export{without}"]
     same = "" if written.files else " (nothing has changed)"
-    return [
-        f"exported {count(written.answers, 'answer')} to {written.place}{same}{without}",
-        f"load: {written.load}",
-    ]
+    lines = [f"exported {count(written.answers, 'answer')} to {written.place}{same}{without}"]
+    if words := wording_options(name, export.wording):
+        lines.append(f"worded like the sidecars of the last run: {shlex.join(words)}")
+    return [*lines, f"load: {written.load}"]
+
+
+def wording_options(name: str, wording: Wording) -> list[str]:
+    """The options that make the wording of a format; none when answers stay as they came."""
+    if name in TABLES:
+        return []
+    words = ["--preset", "tags"] if wording.tags and name != "xmp" else []
+    words += ["--prefix", wording.prefix] if wording.prefix else []
+    words += ["--suffix", wording.suffix] if wording.suffix else []
+    return words + [word for each in wording.strip_phrases for word in ("--strip-phrase", each)]
 
 
 def facts(name: str, written: Written, left_out: LeftOut) -> dict[str, Any]:
@@ -203,6 +235,7 @@ def facts(name: str, written: Written, left_out: LeftOut) -> dict[str, Any]:
         "exported": written.answers,
         "files_written": written.files,
         "left_out": left_out.count,
+        "gone": left_out.gone,
         "out": written.place if written.answers else None,
         "load": written.load if written.answers else None,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,12 @@ PLAIN = frozenset(Settings.__struct_fields__)
 NEARNESS = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
 """Where a value may come from, the nearest to the user first."""
 
-CLUSTER = re.compile(r"-[nqv]{2,}")
-"""Short flags typed as one word."""
+CLUSTER = re.compile(r"-[nqv]+")
+"""Short flags, typed as one word or alone."""
+
+UNFIT = frozenset({"--fresh", "--dry-run", "--estimate", "--quiet", "--limit", "--watch"})
+"""Options that a command to go on does not have: they begin anew, do nothing, say nothing, were for
+a trial, or are those of `status`."""
 
 PASSWORD = re.compile(r"(//[^/\s:@]*:)[^/\s@]+@")
 
@@ -68,7 +72,7 @@ def settings_of(ctx: click.Context, values: dict[str, Any]) -> Settings:
         images=images,
         price=price_of(known.get("price")),
         program=program,
-        command=f"{program} {command_to_go_on(ctx.meta.get('overnight.typed', ()))}",
+        command=f"{program} {command_to_go_on(ctx)}",
     )
 
 
@@ -162,20 +166,26 @@ def price_of(table: Any) -> Price | None:
         raise UsageError(f"price = {{input = 0.15, output = 0.6}} is expected: {error}") from error
 
 
-def command_to_go_on(typed: Sequence[str]) -> str:
+def command_to_go_on(ctx: click.Context) -> str:
     """What to type to go on, as a shell takes it: the typed command less its secrets.
 
     It is a `run` unless it was a `caption`.
     """
-    name, *rest = typed or ("run",)
-    words = [name if name == "caption" else "run", *words_to_go_on(rest)]
+    name, *rest = ctx.meta.get("overnight.typed") or ("run",)
+    options = [each for each in ctx.command.params if isinstance(each, click.Option)]
+    valued = {name for each in options if not each.is_flag for name in each.opts}
+    words = [name if name == "caption" else "run", *words_to_go_on(rest, valued)]
     return PASSWORD.sub(r"\1…@", shlex.join(words))
 
 
-def words_to_go_on(words: Iterable[str]) -> Iterator[str]:
-    """The words without those that would begin anew (`--fresh`) or do nothing (`-n --estimate`)."""
-    for word in words:
-        if CLUSTER.fullmatch(word):
-            yield word.replace("n", "")
-        elif word not in ("--fresh", "--dry-run", "-n", "--estimate"):
-            yield word
+def words_to_go_on(words: Iterable[str], valued: Collection[str]) -> Iterator[str]:
+    """The words without options that are unfit; `valued` are those that take the next word."""
+    rest = iter(words)
+    for word in rest:
+        value = [next(rest, "")] if word in valued else []
+        if word == "--":
+            yield from (word, *rest)
+        elif CLUSTER.fullmatch(word):
+            yield from ["-v"] if "v" in word else []
+        elif word.partition("=")[0] not in UNFIT:
+            yield from (word, *value)

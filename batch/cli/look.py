@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -60,6 +61,12 @@ def look(ctx: click.Context, values: dict[str, Any]) -> Look:
         read_state(paths.state),
         str(lock_facts(paths.lock).get("command") or ""),
     )
+
+
+def command_to_go_on(seen: Look) -> str:
+    """What to type to go on: the last run's command, with the file that kept what was piped."""
+    command, spool = seen.command or seen.settings.command, str(seen.paths.spool)
+    return f"{command} < {shlex.quote(spool)}" if spool in seen.settings.sources else command
 
 
 def with_last_options(

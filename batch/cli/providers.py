@@ -14,13 +14,15 @@ from ..providers.base import AsyncGeneratorProvider
 from ..providers.registry import find_provider, provider_names
 from .out import put_text
 
+EXEC = "exec:COMMAND"
+
 
 def work(_ctx: click.Context, values: dict[str, Any]) -> int:
     """Print a line a provider, or all about one."""
     if values["name"] is None:
         told = {name: summary(name) for name in provider_names()}
     else:
-        told = facts(find_provider(values["name"]))
+        told = facts(find_provider(EXEC if values["name"] in ("exec", "exec:") else values["name"]))
     width = max(map(len, told)) + 2
     put_text("\n".join(f"{label:<{width}}{text}" for label, text in told.items()))
     return 0
@@ -50,12 +52,20 @@ def facts(provider: type[AsyncGeneratorProvider]) -> dict[str, str]:
         "summary": provider.summary,
         "server": server,
         "key": key,
-        "models": ", ".join(provider.get_models()) or "any that the server has",
-        "default": provider.default_model or "none: name one with -m",
+        **model_facts(provider),
         "images": f"{images} a job",
         **image_facts(provider),
         "schema": "yes" if provider.supports_schema else "no",
     }
+
+
+def model_facts(provider: type[AsyncGeneratorProvider]) -> dict[str, str]:
+    """What models a provider has, and which one is asked when none is named."""
+    models = ", ".join(provider.get_models()) or "any that the server has"
+    default = provider.default_model or "none: name one with -m"
+    if provider.name == EXEC:
+        models, default = "any: -m stands in place of {model} in the command", "none"
+    return {"models": models, "default": default}
 
 
 def image_facts(provider: type[AsyncGeneratorProvider]) -> dict[str, str]:

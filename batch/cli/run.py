@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from ..engines.local import run_local
-from ..errors import UsageError
+from ..errors import Locked, UsageError
 from ..settings import Settings
+from ..views.next_step import look_command
 from ..views.progress import make_view
 from .check import print_check
 from .given import settings_of
@@ -31,6 +32,9 @@ def run(settings: Settings, values: dict[str, Any]) -> int:
     view = make_view(values["progress"], quiet=values["quiet"], verbose=values["verbose"])
     try:
         summary = run_local(settings, view.event, view.glance)
+    except Locked as error:
+        look = look_command("status", settings)
+        raise Locked(f"{error}: `{look}` tells how far it is, --if-locked wait waits") from error
     finally:
         view.close()
     view.finish(summary)

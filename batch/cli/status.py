@@ -15,9 +15,9 @@ from ..results.lock import is_locked
 from ..results.state import RunState, read_state
 from ..settings import source_label
 from ..views.progress import progress_line
-from ..views.summary import latencies
+from ..views.summary import latencies, who_answered
 from ..views.text import codes, count
-from .look import Look, files_of, look
+from .look import Look, command_to_go_on, files_of, look
 from .out import put_json, put_text
 
 INTERVAL = 2.0
@@ -27,28 +27,25 @@ INTERVAL = 2.0
 def work(ctx: click.Context, values: dict[str, Any]) -> int:
     """Print the state, again and again with --watch."""
     while True:
-        state, command = state_now(ctx, values)
+        state, seen = state_now(ctx, values)
         if values["json"]:
             put_json(state)
         else:
-            put_text("\n".join(status_lines(state, command)))
+            put_text("\n".join(status_lines(state, seen)))
         if not values["watch"] or state.state != "running":
             return 0
         time.sleep(INTERVAL)
 
 
-def state_now(ctx: click.Context, values: dict[str, Any]) -> tuple[RunState, str]:
-    """The state: the run's own word while it lives, else what the files say.
-
-    And the command to type next.
-    """
+def state_now(ctx: click.Context, values: dict[str, Any]) -> tuple[RunState, Look | None]:
+    """The state: the run's own word while it lives, else what the files say, and these."""
     _, paths = files_of(ctx, values)
     if is_locked(paths.lock):
         state = read_state(paths.state)
         if state is not None and state.state == "running":
-            return state, ""
+            return state, None
     seen = look(ctx, values)
-    return recomputed(seen), seen.command or seen.settings.command
+    return recomputed(seen), seen
 
 
 def recomputed(seen: Look) -> RunState:
@@ -104,14 +101,17 @@ def unknown(seen: Look) -> RunState:
     )
 
 
-def status_lines(state: RunState, command: str) -> list[str]:
-    """The state in words, and the command to type next when something is left to do."""
+def status_lines(state: RunState, seen: Look | None) -> list[str]:
+    """The state in words, and the command to type next when something is left to do.
+
+    `seen` are the files where the run does not speak for itself.
+    """
     what = "never run" if state.state == "new" else state.state
     lines = [f"{state.source}: {what}" + (f" ({state.reason})" if state.reason else "")]
-    if state.state == "running":
+    if seen is None:
         who = f"pid {state.pid} on {state.host}, since {state.started_at}, asks {state.provider}"
         return [*lines, progress_line(state), who]
-    by = "" if state.state == "new" else f" by {state.provider}"
+    by = "" if state.state == "new" else f" {who_answered(state, seen.found.plan.answered_by)}"
     lines.append(
         f"{state.answered:,} of {count(state.jobs, 'job')} answered{by}, "
         f"{state.failed:,} failed, {state.left:,} left"
@@ -122,7 +122,7 @@ def status_lines(state: RunState, command: str) -> list[str]:
         lines.append("the run ended without a word: killed, or the machine went down")
     lines += pace(state)
     if state.left:
-        lines.append(f"next: {command}")
+        lines.append(f"next: {command_to_go_on(seen)}")
     return lines
 
 
@@ -130,6 +130,7 @@ def pace(state: RunState) -> list[str]:
     """How fast the last run was, and when it was last heard of; nothing when there was none."""
     if not state.updated_at:
         return []
-    facts = [f"{state.rate_per_s:g}/s", *latencies(state)]
-    word = "last sign of life" if state.state == "died" else "ended"
-    return [f"last run: {', '.join(facts)}; {word} {state.updated_at}"]
+    facts = ", ".join([f"{state.rate_per_s:g}/s", *latencies(state)])
+    if state.state == "died":
+        return [f"last run, as of its last sign of life {state.updated_at}: {facts}"]
+    return [f"last run: {facts}; ended {state.updated_at}"]

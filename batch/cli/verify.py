@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from ..results.lock import is_locked
-from ..results.soundness import unsound_lines
+from ..results.soundness import Flaw, flaws
+from ..views.next_step import look_command
 from ..views.text import count
-from .look import Look, look
+from .look import Look, command_to_go_on, look
 from .out import put_json, put_text
 
 
 def work(ctx: click.Context, values: dict[str, Any]) -> int:
     """Print what is wrong, or that nothing is; 0 or 1."""
     seen = look(ctx, values)
-    wrong = [*unsound_lines(seen.paths.results), *unsettled(seen)]
+    unsound = list(flaws(seen.paths.results))
+    wrong = [*(flaw.words for flaw in unsound), *unsettled(seen)]
     if wrong and is_locked(seen.paths.lock):
         wrong.append("a run is using this output now: verify again when it has ended")
     if values["json"]:
         put_json(facts(seen, wrong))
     elif wrong:
-        put_text("\n".join(wrong))
+        put_text("\n".join([*wrong, f"next: {next_step(seen, unsound)}"]))
     elif not values["quiet"]:
         put_text(sound_line(seen))
     return 1 if wrong else 0
+
+
+def next_step(seen: Look, unsound: Iterable[Flaw]) -> str:
+    """The run that mends what is wrong, and what has to be done by hand before it."""
+    if is_locked(seen.paths.lock):
+        return f"{look_command('verify', seen.settings)}  # when the run has ended"
+    plan = seen.found.plan
+    by_hand = []
+    if plan.bad_count > plan.bad_recorded.total():
+        by_hand.append("mending the lines that cannot run")
+    if any(flaw.stays for flaw in unsound):
+        by_hand.append("taking out the lines that are no sound records")
+    return command_to_go_on(seen) + (f"  # after {' and '.join(by_hand)}" if by_hand else "")
 
 
 def sound_line(seen: Look) -> str:

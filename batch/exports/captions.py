@@ -15,12 +15,14 @@ from ..errors import JobError, Rejected
 from ..media.confine import named, open_confined, read_error
 from ..media.formats import find_format
 from ..media.load import ImageRules, read_file
-from ..results.wording import one_line
+from ..results.wording import Wording, one_line
 from .answers import Answer, Answers
-from .terms import LeftOut
+from .terms import Export, LeftOut
 
 HEAD = 512
 """Bytes that tell the type of an image."""
+
+GONE = "its image left the folder (renamed, moved or deleted)"
 
 
 class Caption(NamedTuple):
@@ -31,16 +33,17 @@ class Caption(NamedTuple):
     """From the root, with `/` between its parts; never climbs."""
     kind: str
     """The extension that the image's bytes call for, without a dot."""
+    wording: Wording
 
     @property
     def text(self) -> str:
-        """The answer without white space around it."""
-        return self.answer.result.output.strip()
+        """The answer as it is worded, without white space around it."""
+        return self.wording.text(self.answer.result.output)
 
     @property
     def line(self) -> str:
-        """The answer as one line: trainers read no further than the first."""
-        return one_line(self.answer.result.output)
+        """The same as one line: trainers read no further than the first."""
+        return self.wording.caption(self.answer.result.output)
 
     @property
     def stem(self) -> str:
@@ -53,22 +56,25 @@ class Caption(NamedTuple):
         return PurePosixPath(self.path).suffix
 
 
-def captions(answers: Answers, root: str, left_out: LeftOut) -> Iterator[Caption]:
+def captions(answers: Answers, export: Export, left_out: LeftOut) -> Iterator[Caption]:
     """The answers that are about one image, if it is still there and the same; blocks."""
     for answer in answers.read(left_out):
         try:
-            found = caption(answer, root)
+            found = caption(answer, export.root, export.wording)
         except JobError as error:
-            left_out.add(answer.result.id, str(error))
+            gone = isinstance(error.__cause__, FileNotFoundError)
+            left_out.add(answer.result.id, GONE if gone else str(error), gone=gone)
             continue
         yield found
 
 
-def caption(answer: Answer, root: str) -> Caption:
+def caption(answer: Answer, root: str, wording: Wording) -> Caption:
     """An answer with its image; raises `JobError` with the reason why it has none."""
     result = answer.result
     if not one_line(result.output):
         raise Rejected("the answer is empty", "empty_output")
+    if not wording.caption(result.output):
+        raise Rejected("nothing is left of the answer (--strip-phrase)", "empty_output")
     if len(result.media) != 1:
         words = "it has more than one image" if result.media else "it has no image"
         raise Rejected(f"{words}: export it --to csv or sqlite", "unsupported")
@@ -82,7 +88,7 @@ def caption(answer: Answer, root: str) -> Caption:
         os.close(opened.fd)
     if opened.stat.st_size != media.bytes:
         raise changed(media.path)
-    return Caption(answer, from_root(root, media.path), extension(head, media.path))
+    return Caption(answer, from_root(root, media.path), extension(head, media.path), wording)
 
 
 def read_image(found: Caption, root: str, rules: ImageRules) -> bytes:
@@ -128,15 +134,15 @@ def shared(found: Iterable[Caption], target: Callable[[Caption], str]) -> frozen
 
 
 def alone(
-    answers: Answers, root: str, target: Callable[[Caption], str], left_out: LeftOut
+    answers: Answers, export: Export, target: Callable[[Caption], str], left_out: LeftOut
 ) -> Iterator[Caption]:
     """The captions whose target is theirs alone.
 
     Of two answers for one place neither is taken: which of them stands first in the results is
     chance.
     """
-    twice = shared(captions(answers, root, LeftOut()), target)
-    for found in captions(answers, root, left_out):
+    twice = shared(captions(answers, export, LeftOut()), target)
+    for found in captions(answers, export, left_out):
         place = target(found)
         if hash(place) in twice:
             left_out.add(found.answer.result.id, f"another answer would be {place!r} too")

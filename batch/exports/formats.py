@@ -10,7 +10,7 @@ FORMATS = {
     "xmp": "an XMP sidecar beside each image, for darktable, digiKam, Immich and Lightroom",
     "csv": "a table of all results, safe to open in a spreadsheet",
     "sqlite": "a database with the table `results`",
-    "parquet": "a typed, compressed table (needs pyarrow: pip install 'overnight[parquet]')",
+    "parquet": "a typed, compressed table (needs the extra `parquet`)",
 }
 """What `--to` takes, and what it makes."""
 

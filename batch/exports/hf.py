@@ -27,7 +27,7 @@ def write(export: Export, answers: Answers, left_out: LeftOut) -> Written:
     prefix = "" if inside in ("", os.curdir) else f"{inside}/"
     rows = files = 0
     with Draft(export.out, NAME, among_pictures=True) as draft:
-        for found in alone(answers, export.root, path_of, left_out):
+        for found in alone(answers, export, path_of, left_out):
             if not found.path.startswith(prefix):
                 left_out.add(found.answer.result.id, f"its image is not in {export.out}")
                 continue

@@ -21,11 +21,11 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 
 def write(export: Export, answers: Answers, left_out: LeftOut) -> Written:
     """Write `{"<path without extension>": {"caption": "…"}}`, indented as kohya's own tools do."""
-    look = captions(answers, export.root, LeftOut())
+    look = captions(answers, export, LeftOut())
     twice = shared((found for found in look if is_found(found)), stem_of)
     rows = files = 0
     with Draft(export.out.parent, export.out.name) as draft:
-        for found in captions(answers, export.root, left_out):
+        for found in captions(answers, export, left_out):
             if reason := reason_against(found, twice):
                 left_out.add(found.answer.result.id, reason)
                 continue

@@ -12,6 +12,11 @@ from .draft import Draft
 from .table import COLUMNS, cells, is_storable
 from .terms import Export, LeftOut, Written
 
+INSTALL = (
+    "--to parquet needs the extra `parquet`: pip install '.[parquet]' in the checkout "
+    "(or pip install pyarrow)"
+)
+
 GROUP = 1000
 """Rows that are held before they are written: answers may be long."""
 
@@ -22,7 +27,7 @@ def write(export: Export, answers: Answers, left_out: LeftOut) -> Written:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
-        raise UsageError("--to parquet needs pyarrow: pip install 'overnight[parquet]'") from error
+        raise UsageError(INSTALL) from error
     types = {"TEXT": pa.string(), "INTEGER": pa.int64(), "REAL": pa.float64()}
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
     rows = 0

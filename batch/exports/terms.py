@@ -9,6 +9,7 @@ from msgspec import Struct
 from ..errors import OutputError
 from ..media.load import ImageRules
 from ..printable import shortened
+from ..results.wording import Wording
 
 SHOWN = 20
 """Reasons that are told; further ones are only counted."""
@@ -35,6 +36,8 @@ class Export(Struct, frozen=True):
     maxsize: int = 1 << 30
     """Bytes of a shard, at the most; one answer that is larger has a shard of its own."""
     images: ImageRules = ImageRules()
+    wording: Wording = Wording()
+    """How captions are worded; tables and result lines hold the answers as they came."""
 
 
 class Written(Struct, frozen=True):
@@ -53,11 +56,14 @@ class LeftOut:
 
     def __init__(self) -> None:
         self.count = 0
+        self.gone = 0
+        """Those among them whose picture left the folder."""
         self.lines: list[str] = []
 
-    def add(self, what: str, why: str) -> None:
+    def add(self, what: str, why: str, *, gone: bool = False) -> None:
         """Leave something out."""
         self.count += 1
+        self.gone += gone
         if len(self.lines) < SHOWN:
             self.lines.append(f"{shortened(what)}: {why}")
 

@@ -25,7 +25,7 @@ def write(export: Export, answers: Answers, left_out: LeftOut) -> Written:
         return found.stem + export.caption_ext
 
     rows = files = 0
-    for found in alone(answers, export.root, target, left_out):
+    for found in alone(answers, export, target, left_out):
         try:
             text = (found.line.encode(),)
             files += write_file(place, target(found), text, overwrite=export.overwrite)

@@ -34,10 +34,10 @@ END = b"\0" * 1024
 
 def write(export: Export, answers: Answers, left_out: LeftOut) -> Written:
     """Write `NAME-000000.tar` and on; each takes its place when it is whole."""
-    twice = shared(captions(answers, export.root, LeftOut()), key_of)
+    twice = shared(captions(answers, export, LeftOut()), key_of)
     rows = 0
     with Shards(export) as shards:
-        for found in captions(answers, export.root, left_out):
+        for found in captions(answers, export, left_out):
             try:
                 data = read_image(found, export.root, export.images)
             except JobError as error:

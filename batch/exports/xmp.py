@@ -45,9 +45,8 @@ def write(export: Export, answers: Answers, left_out: LeftOut) -> Written:
         return xmp_name(found.path, keeps_suffix=keeps_suffix)
 
     sidecars = Sidecars(place, field_of(export.preset), left_out, overwrite=export.overwrite)
-    for found in alone(answers, export.root, target, left_out):
-        result = found.answer.result
-        sidecars.add(target(found), result.id, result.output)
+    for found in alone(answers, export, target, left_out):
+        sidecars.add(target(found), found.answer.result.id, found.line)
     sidecars.flush()
     load = f"exiftool -r -ext xmp -{sidecars.field.exiftool} {shlex.quote(str(place))}"
     return Written(sidecars.rows, sidecars.files, f"{place}/….xmp", load)
@@ -65,9 +64,9 @@ class Sidecars:
         self._exiftool = ExifTool()
         self._updates: list[Update] = []
 
-    def add(self, name: str, id_: str, output: str) -> None:
+    def add(self, name: str, id_: str, caption: str) -> None:
         """Write the file of an answer, or see what is to be done with the one that is there."""
-        value = self.field.value(output)
+        value = self.field.value(caption)
         if not value:
             return self._left_out.add(id_, "no keyword is left of the answer")
         packet = self.field.packet(value).encode()

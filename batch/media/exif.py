@@ -33,6 +33,9 @@ MAY_TELL_THE_PLACE = frozenset(
 )
 """Tags beside those of GPS that are refused: blocks of metadata of other kinds."""
 
+USUAL = "Make, Model, LensModel, DateTimeOriginal, FNumber, ISOSpeedRatings, ImageDescription"
+"""Tags that a message names."""
+
 MOST_ENTRIES = 1024
 """Entries of a directory that are looked at; cameras write below a hundred."""
 LONGEST_VALUE = 4096
@@ -104,6 +107,10 @@ class Value(NamedTuple):
 
 def exif_names(names: Collection[str]) -> frozenset[str]:
     """Those of the names in a prompt that ask for EXIF; raises `UsageError` for an unknown one."""
+    if bare := {"exif", PREFIX} & set(names):
+        raise UsageError(
+            f"{{{{{min(bare)}}}}} names no tag: {{{{{PREFIX}TAG}}}} is one of {USUAL} …"
+        )
     asked = frozenset(name for name in names if name.startswith(PREFIX))
     for name in sorted(asked):
         tag = name.removeprefix(PREFIX)
@@ -125,10 +132,10 @@ def tags() -> dict[str, list[int]]:
 
 
 def nearest(tag: str) -> str:
-    """What to say of the known tag whose name is most like an unknown one."""
+    """What to say of the known tag whose name is most like an unknown one, or of the usual ones."""
     lower = {name.lower(): name for name in tags()}
     near = difflib.get_close_matches(tag.lower(), sorted(lower), n=1)
-    return f": did you mean {{{{{PREFIX}{lower[near[0]]}}}}}?" if near else ""
+    return f": did you mean {{{{{PREFIX}{lower[near[0]]}}}}}?" if near else f" ({USUAL} … are)"
 
 
 def exif_texts(

@@ -22,8 +22,8 @@ Pixels = Any
 WRITTEN = (JPEG, PNG, WEBP)
 
 WITHOUT_HEIC = (
-    "the file is HEIC, which an extra reads: pip install 'overnight[heic]', "
-    "then run again with --retry-failed all"
+    "the file is HEIC, which the extra `heic` reads: pip install '.[heic]' in the checkout "
+    "(or pip install pillow-heif), then run again with --retry-failed all"
 )
 
 

@@ -139,7 +139,7 @@ class Client:
             if 200 <= response.status < 300:
                 return body, allowance_of(response.headers)
             if response.status == 401 and not self._connection.key:
-                raise no_key(body)
+                raise no_key(body, self._connection.key_variable)
             raise self._codec.classify(response.status, response.headers, body)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
@@ -231,9 +231,9 @@ class Client:
             await self._session.close()
 
 
-def no_key(body: bytes) -> Halt:
-    """What a 401 means when no key was sent."""
-    how = "give --key-file FILE or the variable that `overnight providers NAME` tells"
+def no_key(body: bytes, variable: str) -> Halt:
+    """What a 401 means when no key was sent; `variable` may hold one for a run."""
+    how = f"give --key-file FILE or set {variable}" if variable else "give api_key"
     return Halt(f"the server wants a key, none was given: {how} (HTTP 401: {error_words(body)[0]})")
 
 

@@ -17,6 +17,8 @@ class Connection(Struct, frozen=True):
     endpoint: str = ""
     """A full address that stands in place of base URL and path."""
     key: str = ""
+    key_variable: str = ""
+    """The environment variable that may hold the key, for words; empty for a single call."""
     timeout: float = 120.0
     """Bound of one attempt, from the first byte sent to the last byte read."""
     concurrency: int = 8

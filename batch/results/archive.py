@@ -10,7 +10,7 @@ import msgspec
 from ..models import Media
 from .index import file_lines
 from .paths import Paths
-from .records import row_head
+from .records import DATED_ROW, decoded
 from .repair import append_synced, drop_lines, lines_at
 
 
@@ -25,14 +25,17 @@ class Archive:
         return len(self._offsets)
 
     @classmethod
-    def scan(cls, path: Path) -> Archive:
-        """Read a file of superseded answers; damaged lines are passed over."""
+    def scan(cls, path: Path, since: str = "") -> Archive:
+        """Read a file of superseded answers.
+
+        Damaged lines are passed over, and answers from before the moment `since`.
+        """
         archive = cls()
         for line in file_lines(path):
-            head = row_head(line)
-            if head is not None:
-                archive._offsets[hash((head.id, head.key))] = line.offset
-                archive._ids.add(hash(head.id))
+            row = decoded(DATED_ROW, line)
+            if row is not None and row.id and row.finished_at >= since:
+                archive._offsets[hash((row.id, row.key))] = line.offset
+                archive._ids.add(hash(row.id))
         return archive
 
     def holds(self, name: str) -> bool:

@@ -11,7 +11,13 @@ from msgspec import Struct
 
 from ..errors import UsageError
 from ..lines import SLAB, Line, LineCutter
-from .records import KEY_MASK, LONGEST_RECORD, ROW, Row, decoded, key_bits, row_head
+from .records import KEY_MASK, LONGEST_RECORD, ROW, ROW_FRAME, Row, decoded, key_bits, row_head
+
+OFFSET_BIT, PROVIDER_BIT = 80, 64
+"""A row is one integer: its offset, 16 bits for its provider, 64 bits of its key."""
+
+MOST_PROVIDERS = 1 << OFFSET_BIT - PROVIDER_BIT
+"""Names of providers that are told apart; what a strange file names beyond them has no name."""
 
 
 def file_lines(path: Path, longest: int = LONGEST_RECORD, start: int = 0) -> Iterator[Line]:
@@ -31,11 +37,13 @@ def file_lines(path: Path, longest: int = LONGEST_RECORD, start: int = 0) -> Ite
 
 
 class Index:
-    """Ids and keys of the results file, by hash: one integer a row holds offset and key bits."""
+    """Ids, keys and providers of the results file, by hash of the id: one integer a row."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: dict[int, int] = {}
+        self._providers: dict[str, int] = {"": 0}
+        self._names = [""]
         self.damaged: list[int] = []
         """Offsets of lines that are no results."""
         self.doubled: list[int] = []
@@ -52,30 +60,46 @@ class Index:
         could have left them so: it is somebody's other file.
         """
         index = cls(path)
+        rows, providers = index._rows, index._providers
         foreign = False
         for line in file_lines(path):
             head = row_head(line)
             if head is None:
                 index.damaged.append(line.offset)
-                foreign = foreign or not (index._rows or looks_torn(path, line))
+                foreign = foreign or not (rows or looks_torn(path, line) or is_framed(line))
                 continue
             mark = hash(head.id)
-            earlier = index._rows.get(mark)
+            earlier = rows.get(mark)
             if earlier is not None:
-                index.doubled.append(earlier >> 64)
-            index._rows[mark] = line.offset << 64 | key_bits(head.key)
-        if foreign and not index._rows:
+                index.doubled.append(earlier >> OFFSET_BIT)
+            provider = providers.get(head.provider)
+            if provider is None:
+                provider = index._numbered(head.provider)
+            rows[mark] = line.offset << OFFSET_BIT | provider | key_bits(head.key)
+        if foreign and not rows:
             raise UsageError(f"{path} is no results file of ours: give another -o")
         return index
+
+    def _numbered(self, provider: str) -> int:
+        """The number of a provider that was not met before, at its place in a row."""
+        if len(self._names) == MOST_PROVIDERS:
+            return 0
+        self._providers[provider] = len(self._names) << PROVIDER_BIT
+        self._names.append(provider)
+        return self._providers[provider]
 
     def key_bits(self, name: str) -> int | None:
         """The first 64 bits of the key of an id; None when the id has no result."""
         packed = self._rows.get(hash(name))
         return None if packed is None else packed & KEY_MASK
 
+    def provider(self, name: str) -> str:
+        """Who answered the job of an id that has a result."""
+        return self._names[(self._rows[hash(name)] >> PROVIDER_BIT) % MOST_PROVIDERS]
+
     def offset(self, name: str) -> int:
         """Where the result of an id begins."""
-        return self._rows[hash(name)] >> 64
+        return self._rows[hash(name)] >> OFFSET_BIT
 
     def row(self, name: str) -> Row:
         """The result of an id, read again from the file; bare when it is not as it should be."""
@@ -105,6 +129,11 @@ def looks_torn(path: Path, line: Line) -> bool:
     return begun and not is_json(line.data) and line.offset + len(line.data) == path.stat().st_size
 
 
+def is_framed(line: Line) -> bool:
+    """Whether a damaged line was a result of ours: only its answer is gone."""
+    return decoded(ROW_FRAME, line) is not None
+
+
 def is_json(data: bytes) -> bool:
     """Whether some bytes are JSON."""
     try:
@@ -120,6 +149,7 @@ class FailureHead(Struct, frozen=True):
     code: str
     key: str = ""
     retryable: bool = False
+    finished_at: str = ""
 
 
 class FailedRow(Struct, frozen=True):
@@ -142,16 +172,20 @@ class FailedIndex:
         return len(self._rows)
 
     @classmethod
-    def scan(cls, path: Path) -> FailedIndex:
-        """Read a failed file; lines that are damaged are passed over, their jobs run again."""
+    def scan(cls, path: Path, since: str = "") -> FailedIndex:
+        """Read a failed file; lines that are damaged are passed over, their jobs run again.
+
+        So are failures from before the moment `since`.
+        """
         index = cls()
         codes: dict[str, str] = {}
         for line in file_lines(path):
             row = failed_row(line)
-            if row is not None:
+            if row is not None and row.failure.finished_at >= since:
                 # One string object a code, not one a line.
                 code = codes.setdefault(row.failure.code, row.failure.code)
-                index._rows[hash(row.id)] = msgspec.structs.replace(row.failure, code=code)
+                failure = msgspec.structs.replace(row.failure, code=code, finished_at="")
+                index._rows[hash(row.id)] = failure
         return index
 
     def get(self, name: str) -> FailureHead | None:

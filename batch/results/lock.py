@@ -54,7 +54,15 @@ class Lock:
             os.close(fd)
             raise OutputError(f"cannot lock {self._path}: {error.strerror}", 73) from error
         self._fd = fd
-        self.tell({**lock_facts(self._path), **who})
+        self.add(who)
+
+    def add(self, facts: dict[str, Any]) -> None:
+        """Tell `facts` over what was told before; raises `OutputError` (74)."""
+        self.tell({**self.facts(), **facts})
+
+    def facts(self) -> dict[str, Any]:
+        """What was told last; empty when nothing usable is there."""
+        return lock_facts(self._path)
 
     def tell(self, facts: dict[str, Any]) -> None:
         """Write who holds the lock and the options that decide its answers.

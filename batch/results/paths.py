@@ -28,8 +28,7 @@ class Paths(Struct, frozen=True):
 
         A link stands for the file that it leads to, so that one output has one lock.
         """
-        if results.is_symlink():
-            results = Path(os.path.realpath(results))
+        results = Path(os.path.realpath(results)) if results.is_symlink() else shortest(results)
         stem = results.name.removesuffix(".jsonl").removesuffix(".results")
         return cls(
             results=results,
@@ -50,6 +49,12 @@ def default_results(source: Path) -> Path:
     if not whole.name:
         raise UsageError("this folder has no name to call the results after: give -o FILE")
     return whole.with_name(f"{stem}.results.jsonl")
+
+
+def shortest(path: Path) -> Path:
+    """A path, absolute and without `..`, unless that would lead elsewhere (over a link)."""
+    plain = Path(os.path.normpath(path.absolute()))
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path.absolute()
 
 
 def check_output(results: Path) -> None:

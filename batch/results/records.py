@@ -47,9 +47,29 @@ class RowHead(Struct, frozen=True):
     id: str
     key: str
     status: Literal["ok"]
+    output: str
+    """Read so that a line without an answer is no result; nobody keeps it."""
+    provider: str = ""
+
+
+class DatedRow(RowHead, frozen=True):
+    """What of a result is needed to put it back, or under another id."""
+
+    finished_at: str = ""
+    media: tuple[Media, ...] = ()
+
+
+class RowFrame(Struct, frozen=True):
+    """What shows that a line was a result of ours, even when its answer is gone."""
+
+    id: str
+    key: str
+    status: Literal["ok"]
 
 
 ROW_HEAD = msgspec.json.Decoder(RowHead)
+DATED_ROW = msgspec.json.Decoder(DatedRow)
+ROW_FRAME = msgspec.json.Decoder(RowFrame)
 ROW = msgspec.json.Decoder(Row)
 
 
@@ -71,7 +91,7 @@ def encode_line(record: Any) -> bytes:
 
 
 def row_head(line: Line) -> RowHead | None:
-    """The id and key of a line of the results file; None when it is damaged."""
+    """The id, key and answer of a line of the results file; None when it is damaged."""
     head = decoded(ROW_HEAD, line)
     return head if head is not None and head.id else None
 

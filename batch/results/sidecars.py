@@ -7,6 +7,7 @@ records would have written. Everything here blocks: it is called in threads.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import UsageError
+from ..files import part_of
 from .exiftool import MOST, Change, Changed, ExifTool
 from .index import file_lines
 from .joining import Piece
@@ -43,6 +45,10 @@ class SidecarTally(Struct):
     """Sidecars that are not what their answer says, and stay."""
     without_exiftool: int = 0
     """XMP files of other programs that stay because nobody can set a field of them."""
+    no_packet: int = 0
+    """XMP files that stay because they are none."""
+    first_no_packet: str = ""
+    """The first of them, and why it is none."""
     backed_up: int = 0
     empty: int = 0
     """Answers of which nothing was left to write."""
@@ -139,6 +145,7 @@ class Sidecars:
 
     def catch_up(self, paths: Paths) -> None:
         """Write what the answers of earlier runs are missing; their records stand as they shall."""
+        self._clean_up()
         if self._present:
             for answer in self._answers(paths.superseded):
                 mark = hash(answer.id)
@@ -150,6 +157,12 @@ class Sidecars:
                 self.settle(answer)
         self.flush()
         self.tally.recovered = self.tally.written
+
+    def _clean_up(self) -> None:
+        """Remove what a kill left of ours beside sidecars that somebody has written since."""
+        for mark in self._foreign:
+            with contextlib.suppress(OSError, ValueError):
+                part_of(self._path(mark, self._images[mark])).unlink(missing_ok=True)
 
     def settle(self, answer: Answer) -> None:
         """Bring the sidecar of a recorded answer up to it, as far as the rules allow.
@@ -167,8 +180,9 @@ class Sidecars:
         path = self._path(mark, image)
         try:
             self._settle(path, text, answer, self._stale.get(mark))
-        except NoPacket:
-            self.tally.kept += 1
+        except NoPacket as error:
+            self.tally.no_packet += 1
+            self.tally.first_no_packet = self.tally.first_no_packet or f"{path} {error}"
         except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
             self._failed(path, getattr(error, "strerror", None) or str(error))
         if len(self._updates) >= MOST:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from ..models import Result
 from .index import file_lines
+from .records import row_head
 
 
 class StrictResult(Result, frozen=True, forbid_unknown_fields=True):
@@ -18,27 +20,38 @@ class StrictResult(Result, frozen=True, forbid_unknown_fields=True):
 STRICT = msgspec.json.Decoder(StrictResult)
 
 
-def unsound_lines(path: Path) -> Iterator[str]:
-    """What is wrong with a results file, a sentence a line; nothing when it is sound; blocks."""
+class Flaw(NamedTuple):
+    """What is wrong with a results file in one place."""
+
+    words: str
+    stays: bool = False
+    """Whether the next run leaves it, because the answer can still be read."""
+
+
+def flaws(path: Path) -> Iterator[Flaw]:
+    """What is wrong with a results file; nothing when it is sound; blocks."""
     seen: dict[int, int] = {}
     size = path.stat().st_size if path.exists() else 0
     end = 0
     for line in file_lines(path):
         if line.data is None:
-            yield f"{path}:{line.number}: the line is too long to be a record"
+            yield Flaw(f"{path}:{line.number}: the line is too long to be a record")
             end = size
             continue
         end = line.offset + len(line.data) + 1
         try:
             record = STRICT.decode(line.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            yield f"{path}:{line.number}: no sound record: {error}"
+            words = f"{path}:{line.number}: no sound record: {error}"
+            yield Flaw(words, stays=row_head(line) is not None)
             continue
         if not record.id:
-            yield f"{path}:{line.number}: no sound record: the id is empty"
+            yield Flaw(f"{path}:{line.number}: no sound record: the id is empty")
             continue
         first = seen.setdefault(hash(record.id), line.number)
         if first != line.number:
-            yield f"{path}:{line.number}: the id {record.id!r} stands on line {first} too"
+            words = f"{path}:{line.number}: the id {record.id!r} stands on line {first} too"
+            yield Flaw(words)
     if end > size:
-        yield f"{path}: the last line has no newline: a run was cut off (the next one repairs it)"
+        words = "the last line has no newline: a run was cut off (the next one repairs it)"
+        yield Flaw(f"{path}: {words}")

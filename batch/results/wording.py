@@ -1,11 +1,12 @@
 """What of an answer goes into a sidecar: the model's words on one line, joined to what was there.
 
-The results file keeps the answer as it came; only the sidecar is worded.
+The results file keeps the answer as it came; only sidecars and exported captions are worded.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -32,13 +33,21 @@ class Wording(Struct, frozen=True):
 
         Prefix and suffix are put on as they are: no space or comma comes in between.
         """
+        return one_line(self._worded(output, one_line))
+
+    def text(self, output: str) -> str:
+        """The same with the line breaks of the answer, for readers of more than one line."""
+        return self._worded(output, str.strip)
+
+    def _worded(self, output: str, shape: Callable[[str], str]) -> str:
+        """The answer as it shall be put, `shape` given to what is no list of tags."""
         text = output
         for phrase in self.strip_phrases:
             text = re.sub(re.escape(phrase), "", text, flags=re.IGNORECASE)
-        text = ", ".join(tags_of(text)) if self.tags else one_line(text)
+        text = ", ".join(tags_of(text)) if self.tags else shape(text)
         if self.strip_phrases:
             text = re.sub(" {2,}", " ", text)
-        return one_line(f"{self.prefix}{text}{self.suffix}") if text else ""
+        return f"{self.prefix}{text}{self.suffix}" if text else ""
 
     def joined(self, first: str, second: str) -> str:
         """Two texts as one: tags with a comma between, sentences with a full stop and a space."""

@@ -64,7 +64,8 @@ def words_of(event: Event, *, verbose: bool) -> str:
         case Planned():
             text = planned_words(event)
         case Repaired(lines, path):
-            text = f"repaired: {count(lines, 'damaged line')} of an earlier crash moved to {path}"
+            run = "its job runs" if lines == 1 else "their jobs run"
+            text = f"repaired: {count(lines, 'damaged line')} moved to {path}; {run} again"
         case Unwritable(reason):
             text = f"{reason}\nthe answers are safe in the results file; the run goes on"
         case Paused(seconds, reason):

@@ -1,25 +1,17 @@
-"""The words at the end of a run: what happened, and what to type next."""
+"""The words at the end of a run: what happened."""
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Mapping
 
-from ..errors import PASSING_CODES
-from ..providers.registry import is_command
 from ..providers.triage import ALIKE, BEYOND, BLANK, BLURRED, TINY, Finding
 from ..results.exiftool import INSTALL
 from ..results.state import RunState
-from ..settings import Settings
 from ..summary import Summary
+from .next_step import empty_words, is_empty, next_step
 from .text import codes, count, duration, latency, spark
 
 MEASURED = {"offline": " (measured and extracted, no model)"}
-PICTURE_CODES = frozenset({"image_unreadable", "image_invalid", "image_too_large", "not_allowed"})
-"""Failures whose job runs again by itself once its picture is another one."""
-
-SAID_BY_COMMANDS = frozenset({"empty_output", "bad_response"})
-"""Failures that pass, but not of a command that ended well: it would say the same again."""
-
 TRIAGE = {
     TINY: "tiny (under 64 pixels)",
     BLANK: "blank (one colour nearly everywhere)",
@@ -29,21 +21,13 @@ TRIAGE = {
 }
 """What may be wrong with pictures, as the summary calls it."""
 
-WHEN = {
-    3: "when the provider is back",
-    4: "once that is mended",
-    73: "once the output can be written",
-    74: "once the output can be written",
-}
-"""When to run the same command again, by exit code."""
-
 
 def summary_lines(summary: Summary) -> list[str]:
     """The summary as lines of text."""
     state, settings = summary.state, summary.settings
     if summary.skipped:
         return ["another run is using this output: skipped (--if-locked skip)"]
-    lines = [headline(state, summary.seconds)]
+    lines = [headline(state, summary.answered_by, summary.seconds)]
     lines += [
         f"fallback: {count(answers, 'answer')} by {name}"
         for name, answers in summary.by_fallback
@@ -65,11 +49,11 @@ def summary_lines(summary: Summary) -> list[str]:
     return lines
 
 
-def headline(state: RunState, seconds: float) -> str:
+def headline(state: RunState, answered_by: Mapping[str, int], seconds: float) -> str:
     """Who answered how many of how many, and how long it took."""
     this_run = state.answered - state.done_before
-    who = f"{state.provider}{MEASURED.get(state.provider, '')}"
-    line = f"{state.answered:,} of {count(state.jobs, 'job')} answered by {who}"
+    who = who_answered(state, answered_by)
+    line = f"{state.answered:,} of {count(state.jobs, 'job')} answered {who}"
     if state.done_before:
         line += f", {this_run:,} of them in this run"
     line += f" in {duration(seconds)}"
@@ -78,6 +62,22 @@ def headline(state: RunState, seconds: float) -> str:
     if state.left:
         line += f"; {state.left:,} left"
     return line
+
+
+def who_answered(state: RunState, answered_by: Mapping[str, int]) -> str:
+    """By whom the jobs were answered: with numbers where it was not only who was asked."""
+    known = {name: answers for name, answers in answered_by.items() if answers}
+    if known.keys() <= {state.provider}:
+        return f"by {state.provider}{MEASURED.get(state.provider, '')}"
+    told = [
+        f"{name or 'unknown'}{MEASURED.get(name, '')} ({answers:,})"
+        for name, answers in known.items()
+    ]
+    if rest := state.answered - sum(known.values()):
+        told.append(f"earlier runs ({rest:,})")
+    elif state.provider not in known:
+        told.append(f"none by {state.provider}")
+    return f"by {', '.join(told)}"
 
 
 def numbers(summary: Summary) -> list[str]:
@@ -157,8 +157,8 @@ def latencies(state: RunState) -> list[str]:
 def notes(summary: Summary) -> list[str]:
     """What else the user should know."""
     lines = []
-    if not summary.state.jobs and not summary.withheld:
-        lines.append("note: the source holds no jobs; is it the right one, and is its disk there?")
+    if is_empty(summary):
+        lines.append(f"note: {empty_words(summary.settings)}")
     if summary.orphans:
         whose = count(summary.orphans, "answer belongs", "answers belong")
         lines.append(f"note: {whose} to no job of the source any more; orphans are kept")
@@ -178,7 +178,7 @@ def sidecar_lines(summary: Summary) -> list[str]:
     tally, rules = summary.sidecars, summary.settings.sidecars
     if tally is None or rules is None:
         return []
-    place = rules.folder or "beside the images"
+    place = f"in {rules.folder}" if rules.folder else "beside the images"
     lines = []
     if tally.written:
         line = f"sidecars: {count(tally.written, 'file')} written ({rules.name_for('*')} {place})"
@@ -191,8 +191,12 @@ def sidecar_lines(summary: Summary) -> list[str]:
         are, stay = ("sidecar does", "stays") if tally.kept == 1 else ("sidecars do", "stay")
         lines.append(
             f"note: {tally.kept:,} {are} not say what the answer does (edited since, somebody "
-            f"else's, or other options) and {stay}; one that is deleted is written anew"
+            f"else's, or other options) and {stay}; one that is deleted is written anew, "
+            "--existing overwrite replaces them"
         )
+    if tally.no_packet:
+        stay = count(tally.no_packet, "XMP file stays", "XMP files stay")
+        lines.append(f"note: {stay}: {tally.first_no_packet}; mend or delete what is no XMP")
     if tally.without_exiftool:
         stay = count(
             tally.without_exiftool,
@@ -205,45 +209,3 @@ def sidecar_lines(summary: Summary) -> list[str]:
     if tally.failed:
         lines.append(f"{count(tally.failed, 'sidecar')} not written: {tally.trouble}")
     return lines
-
-
-def next_step(summary: Summary) -> str:
-    """The command to type next, fit to be pasted; empty when no file is left to go on from."""
-    state, settings = summary.state, summary.settings
-    if settings.streams:
-        return ""
-    if summary.exit_code in WHEN:
-        return f"{again(settings)}  # {WHEN[summary.exit_code]}"
-    if state.left:
-        return again(settings)
-    return step_after_failures(state, settings) if state.failed else verify_command(settings)
-
-
-def step_after_failures(state: RunState, settings: Settings) -> str:
-    """The command that tries failed jobs again: by itself only those that failed in passing."""
-    passing = PASSING_CODES - (SAID_BY_COMMANDS if is_command(settings.provider) else frozenset())
-    if passing & state.failures.keys() and settings.retry_failed != "none":
-        return f"{again(settings)}  # tries again what failed in passing"
-    codes = state.failures.keys()
-    if codes <= PICTURE_CODES:
-        return f"{again(settings)}  # after mending the pictures: what changed runs again"
-    if codes == {"unsupported"} and not settings.streams:
-        failed = shlex.quote(str(settings.paths().failed))
-        return f"{settings.program} run {failed} --provider NAME -m MODEL  # a model can do those"
-    more = () if settings.retry_failed == "all" else ("--retry-failed", "all")
-    kind = "asks anew" if codes == {"checks_failed"} else "after mending what failed"
-    return f"{again(settings, *more)}  # {kind}"
-
-
-def again(settings: Settings, *more: str) -> str:
-    """The same command, so that it goes on; what came through stdin is kept in a file."""
-    words = [settings.command, *more]
-    if "-" in settings.sources:
-        words += ["<", shlex.quote(str(settings.paths().spool))]
-    return " ".join(words)
-
-
-def verify_command(settings: Settings) -> str:
-    """The command that proves the results."""
-    output = ["-o", settings.output] if settings.output else []
-    return f"{settings.program} {shlex.join(['verify', *settings.sources, *output])}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, cast
@@ -23,6 +24,11 @@ MEASURING = "facts-1"
 """Names the wording and the thresholds; changes when either does, so that results can tell."""
 
 THREADS = 2
+
+ASKS_FOR_TAGS = re.compile(
+    r"(?i)\b(?:list|give|name|write|return|generate|suggest)\b[^.\n]{0,40}\b(?:tags|keywords)\b"
+)
+"""A prompt about an image whose answer is a list: pieces of a sentence would pass for tags."""
 
 
 class Offline(AsyncGeneratorProvider, ProviderModelMixin):
@@ -76,14 +82,15 @@ def answer(request: Request) -> tuple[Reply, Signs | None]:
     """
     images = Offline.images_of(request)
     if images:
-        text, signs = measurer()(images[0].data)
+        asked = ASKS_FOR_TAGS.search("\n".join(message.text for message in request.messages))
+        text, signs = measurer()(images[0].data, as_tags=asked is not None)
         return Reply(text, model=MEASURING, finish_reason="stop", source="measured"), signs
     text = extract([message.text for message in request.messages])
     return Reply(text, model=MEASURING, finish_reason="stop", source="extracted"), None
 
 
-def measurer() -> Callable[[bytes], tuple[str, Signs]]:
+def measurer() -> Callable[..., tuple[str, Signs]]:
     """The function that measures an image."""
     # By name, because Pillow takes long to import and a run over texts never needs it.
     picture = importlib.import_module(".picture", __package__)
-    return cast(Callable[[bytes], tuple[str, Signs]], picture.measure)
+    return cast(Callable[..., tuple[str, Signs]], picture.measure)

@@ -55,8 +55,11 @@ def describe(data: bytes) -> str:
     return measure(data)[0]
 
 
-def measure(data: bytes) -> tuple[str, Signs]:
-    """The facts of an image file in one line, and its signs; raises `Rejected` as `describe`."""
+def measure(data: bytes, *, as_tags: bool = False) -> tuple[str, Signs]:
+    """The facts of an image file in one line, and its signs; raises `Rejected` as `describe`.
+
+    As tags they are words with commas between them, and nothing that the file says of itself.
+    """
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
         size = picture.size  # before `shrink`, which changes it
@@ -73,6 +76,8 @@ def measure(data: bytes) -> tuple[str, Signs]:
     seen, notes = look(small), exif_notes(picture)
     if notes.get("orientation") in (5, 6, 7, 8):
         size = (size[1], size[0])
+    if as_tags:
+        return tags(size, kind, frames, seen), signs(size, small, seen)
     parts = [head(size, kind, frames, seen.grey), *visible(seen)]
     text = " ".join(["; ".join(parts) + ".", *origin(notes), *captions(picture, notes)])
     return text, signs(size, small, seen)
@@ -168,13 +173,32 @@ def difference_hash(image: Image.Image) -> int:
     return sum(rise << bit for bit, rise in enumerate(rises))
 
 
+def shape(size: tuple[int, int]) -> str:
+    """How the image lies."""
+    width, height = size
+    return "Square" if width == height else "Landscape" if width > height else "Portrait"
+
+
+def tone(seen: Look) -> str:
+    """How light it is on the whole."""
+    return "dark" if seen.tone < 80 else "light" if seen.tone > 175 else "mid-tone"
+
+
 def head(size: tuple[int, int], kind: str, frames: int, grey: str) -> str:
     """The opening words: shape, kind, size in pixels, frames."""
     width, height = size
-    shape = "Square" if width == height else "Landscape" if width > height else "Portrait"
     motion, count = ("animated", f", {frames} frames") if frames > 1 else ("", "")
-    words = " ".join(word for word in (shape, grey, motion, kind, "image") if word)
+    words = " ".join(word for word in (shape(size), grey, motion, kind, "image") if word)
     return f"{words} of {width} x {height} pixels{count}"
+
+
+def tags(size: tuple[int, int], kind: str, frames: int, seen: Look) -> str:
+    """Shape, kind, colours and tone in words that need no sentence around them."""
+    words = [shape(size), *(["animated"] if frames > 1 else []), kind, *filter(None, [seen.grey])]
+    words += [name for name, _ in main_colours(seen.colours)]
+    words += [tone(seen)] if seen.colours and tone(seen) != "mid-tone" else []
+    words += ["transparent"] if seen.clear >= 0.005 else []
+    return ", ".join(dict.fromkeys(word.lower() for word in words))
 
 
 def visible(seen: Look) -> list[str]:
@@ -182,12 +206,11 @@ def visible(seen: Look) -> list[str]:
     if not seen.colours:
         return ["fully transparent"]
     parts = [palette(seen.colours)]
-    tone = "dark" if seen.tone < 80 else "light" if seen.tone > 175 else "mid-tone"
     if seen.contrast >= 4:
         strength = "low" if seen.contrast < 25 else "soft" if seen.contrast < 60 else "strong"
-        parts.append(f"{tone} with {strength} contrast")
+        parts.append(f"{tone(seen)} with {strength} contrast")
     else:
-        parts.append(f"{tone} without contrast")
+        parts.append(f"{tone(seen)} without contrast")
     if seen.clear >= 0.005:
         parts.append(f"{max(1, round(seen.clear * 100))}% transparent")
     elif seen.contrast >= 4:
@@ -196,12 +219,17 @@ def visible(seen: Look) -> list[str]:
     return parts
 
 
+def main_colours(found: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The colours that are named, at most four: those of some extent, or else the first."""
+    return [pair for pair in found[:4] if pair[1] >= 0.08] or found[:1]
+
+
 def palette(found: list[tuple[str, float]]) -> str:
     """The dominant colours with their shares, at most four."""
     name, share = found[0]
     if share >= 0.95:
         return f"entirely {name}" if share >= 0.995 else f"almost entirely {name}"
-    top = [pair for pair in found[:4] if pair[1] >= 0.08] or found[:1]
+    top = main_colours(found)
     words = [f"{name} ({share:.0%})" for name, share in top]
     listed = " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
     return (

@@ -19,7 +19,7 @@ from ...models import Result
 from ...results.paths import Paths
 from ...results.state import RunState
 from ...settings import Settings
-from ..summary import step_after_failures
+from ..next_step import step_after_failures
 from ..text import count, duration, latency
 from .alike import alike
 from .figures import Beginning, Histogram, beginnings, histogram
