@@ -17,6 +17,7 @@ from .checks import Checks
 from .errors import JobError, Retryable, Unfit
 from .media.request import Loaded, LoadRules
 from .models import Failed, Failure, Job, Price, Reply, Result
+from .providers.weight import is_heavy
 from .retry import RetryPolicy
 from .routes import Route
 from .tally import Tally
@@ -203,7 +204,9 @@ def second_text(seconds: int) -> str:
 
 
 def parsed(text: str) -> object:
-    """The JSON of an answer to a schema; None when it is none."""
+    """The JSON of an answer to a schema; None when it is none, or too much to be built."""
+    if is_heavy(text.encode(errors="replace")):
+        return None
     try:
         return json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError):

@@ -42,6 +42,7 @@ from .sources.entries import Source
 from .sources.spool import spool_stream
 from .summary import Summary
 from .survey import Survey, open_sources, refuse_bad_lines, survey
+from .suspects import Suspects
 from .threads import in_thread
 
 
@@ -66,6 +67,7 @@ class Session:
         self._provider = make_provider(settings)
         self._rules = run_rules(self._provider, settings)
         self._recorder = Recorder(settings, self._rules, clock)
+        self._suspects = Suspects()
         self._signal_code = 0
 
     @property
@@ -114,16 +116,17 @@ class Session:
             return self._sum_up(found, sources)
 
     async def _lock(self, stack: AsyncExitStack) -> Lock | None:
-        """The lock, taken at once when an earlier run left its file.
+        """The lock, taken at once when an earlier run left files.
 
-        Where there is none nobody else can be running, and a job file that turns out to be bad
+        Where there are none nobody else can be running, and a job file that turns out to be bad
         shall leave no file behind.
         """
         if self._paths is None:
             return None
         lock = Lock(self._paths.lock)
         stack.callback(lock.release)
-        if self._paths.lock.exists() or any(map(is_stream, self._settings.sources)):
+        left = self._paths.lock.exists() or self._paths.results.exists()
+        if left or any(map(is_stream, self._settings.sources)):
             await self._take(lock)
         return lock
 
@@ -197,6 +200,7 @@ class Session:
     def _mend(self, paths: Paths, found: Survey) -> None:
         """Clean up and repair after earlier runs, supersede, forget settled failures; blocks."""
         index = found.index
+        self._suspects = Suspects.after(paths, self._rules.window)
         try:
             clean_up(paths)
             torn = repair_tails(paths)
@@ -223,13 +227,15 @@ class Session:
             return
         records = self._records(sidecars)
         routes = [way.open(self._clock, asyncio.sleep) for way in ways]
-        runner = Runner(self._rules, routes, records, self._observer, self._clock)
+        runner = Runner(
+            self._rules, routes, records, self._observer, self._clock, suspects=self._suspects
+        )
         self._recorder.runner = runner
         heart = asyncio.create_task(self._recorder.beat(self._glance))
         try:
             for entry in plan.bad:
                 runner.record_failed(bad_line(entry, self._rules.run_id))
-            await runner.run(self._jobs(sources))
+            await runner.run(self._suspects.last(self._jobs(sources)))
         finally:
             heart.cancel()
             await asyncio.wait([heart])
@@ -277,6 +283,7 @@ class Session:
             code = 74  # the answers are safe, but what was asked for is not there
         summary = self._summary(code)
         self._recorder.write(summary.state)
+        self._suspects.close(finished=not summary.state.left)
         tally = self._runner.tally if self._runner else None
         routes = self._runner.routes if self._runner else ()
         fleets = [route.fleet for route in routes if route.fleet]

@@ -161,9 +161,10 @@ def test_a_file_that_was_cut_by_another_program_is_noticed(file, path):
         file.sync()
 
 
-def test_a_sync_that_failed_fails_for_ever_and_asks_the_disk_no_more():
+def test_a_sync_that_failed_fails_for_ever_and_asks_the_disk_no_more(path):
+    file = AppendFile(path)
     reader, writer = os.pipe()  # a pipe cannot be synced, whoever asks: EINVAL
-    file = AppendFile(Path(f"/proc/self/fd/{writer}"))
+    os.dup2(writer, file._fd)
     with pytest.raises(OSError, match="Invalid argument") as first:
         file.sync()
     with pytest.raises(OSError, match="Invalid argument") as again:

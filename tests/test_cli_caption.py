@@ -2,12 +2,9 @@
 
 import json
 import os
-import random
-import sys
 import xml.etree.ElementTree as ET
 
 import pytest
-from caption_rounds import one_album
 from server import Status
 from shell import openai
 
@@ -560,15 +557,6 @@ def test_pictures_can_be_named_one_by_one(caption, photos, shell, server):
 
 
 # Killed
-
-
-@pytest.mark.parametrize(("existing", "kills"), [("skip", 3), ("append", 2)])
-def test_kills_leave_no_sidecar_half_or_missing_and_no_edit_lost(tmp_path, existing, kills):
-    seed = random.SystemRandom().getrandbits(32)
-    sys.stdout.write(f"seed {seed}\n")  # shown when the test fails
-    died, wrong = one_album(tmp_path, kills, 60, existing, random.Random(seed))
-    assert died
-    assert not wrong
 
 
 def test_an_answer_saved_before_its_sidecar_is_not_asked_for_again(caption, photos, shell, server):

@@ -119,6 +119,14 @@ def test_every_link_of_the_readme_leads_somewhere():
         assert (ROOT / target).exists(), target
 
 
+def test_every_test_that_the_page_on_security_names_exists():
+    named = re.findall(r"`((?:proof/)?test_\w+\.py)::(\w+)`", DOCS["security.md"])
+    assert len(named) > 30
+    for file, test in named:
+        text = (ROOT / "tests" / file).read_text("utf-8")
+        assert re.search(rf"^(async )?def {test}\(", text, re.MULTILINE), test
+
+
 if __name__ == "__main__":
     for page, render in PAGES.items():
         (ROOT / "docs" / page).write_text(render(), "utf-8")

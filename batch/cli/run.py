@@ -9,7 +9,9 @@ import click
 from ..engines.local import run_local
 from ..errors import UsageError
 from ..settings import Settings
+from ..summary import Summary
 from ..views.progress import make_view
+from ..views.watch import Watch
 from .check import print_check
 from .given import settings_of
 from .out import put_json
@@ -29,11 +31,17 @@ def run(settings: Settings, values: dict[str, Any]) -> int:
     if values["estimate"]:
         raise UsageError("--estimate sends nothing: add -n, or use `check`")
     view = make_view(values["progress"], quiet=values["quiet"], verbose=values["verbose"])
+    if values["verbose"]:
+        view = Watch(view)
+
+    def finish(summary: Summary) -> None:
+        """Sum up."""
+        view.close()
+        view.finish(summary)
+        if values["json"]:
+            put_json(summary.state)
+
     try:
-        summary = run_local(settings, view.event, view.glance)
+        return run_local(settings, view.event, view.glance, finish).exit_code
     finally:
         view.close()
-    view.finish(summary)
-    if values["json"]:
-        put_json(summary.state)
-    return summary.exit_code

@@ -3,13 +3,19 @@
 `pytest tests/proof` is the share of CI, `pytest tests/proof --long` the whole (`make proof`).
 """
 
+import os
 import random
+import tempfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from night import Night, answer
+from nursery import Nursery
 from server import Server
+from trials import Trial, tell
+
+pytest.register_assert_rewrite("killing")
 
 LONG_LIMIT = 3600
 """Seconds that one test of the long version may take."""
@@ -20,7 +26,7 @@ HERE = Path(__file__).parent
 def pytest_collection_modifyitems(config, items):
     if config.getoption("long"):
         for item in items:
-            item.add_marker(pytest.mark.timeout(LONG_LIMIT))
+            item.add_marker(pytest.mark.timeout(LONG_LIMIT), append=False)
 
 
 @pytest.fixture
@@ -66,6 +72,29 @@ def night(tmp_path):
         server.__exit__(None, None, None)
 
 
+@pytest.fixture(scope="session")
+def nursery():
+    """A process that makes runs of the command by forking."""
+    with Nursery() as one:
+        yield one
+
+
+@pytest.fixture
+def memory():
+    """A folder in memory, where there is one: thousands of syncs cost nothing there."""
+    shared = Path("/dev/shm")
+    place = shared if os.access(shared, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def trial(memory, nursery):
+    """A folder of pictures with a past, and a server."""
+    with Server(answer=tell) as server:
+        yield Trial(memory, server, nursery)
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """A line a suite: cases, tests that failed, seconds, and whatever its tests counted."""
     rows = {}
@@ -81,9 +110,43 @@ def pytest_terminal_summary(terminalreporter, config):
         more = ", ".join(f"{key} {value:,}" for key, value in row.items() if key not in COLUMNS)
         numbers = "".join(f"{row[key]:>10,.0f} {key}" for key in COLUMNS)
         terminalreporter.write_line(f"{name:<16}{numbers}  {more}")
+    for line in worst_of(terminalreporter.getreports("passed")):
+        terminalreporter.write_line(line)
 
 
 COLUMNS = ("cases", "failed", "skipped", "seconds")
+MOST = ("most_paid_twice_in_a_kill",)
+"""Numbers of which the largest tells; the others are added."""
+
+
+WORST = {"mib": "MiB more than an idle run"}
+"""What is not added but told case by case, the worst of all."""
+SHOWN = 5
+
+
+@pytest.fixture
+def worst(record_property):
+    """Tell what one case took: `worst("a bomb", mib=12.5)`."""
+
+    def tell(case, **numbers):
+        for name, number in numbers.items():
+            record_property(name, (number, case))
+
+    return tell
+
+
+def worst_of(reports):
+    """The lines of the worst cases of each suite."""
+    found = {}
+    for report in reports:
+        if report.when == "call":
+            suite = report.nodeid.partition("::")[0].rpartition("/")[2]
+            for name, told in report.user_properties:
+                if name in WORST:
+                    found.setdefault((suite, name), []).append(told)
+    for (suite, name), cases in sorted(found.items()):
+        for number, case in sorted(cases, reverse=True)[:SHOWN]:
+            yield f"  {number:8.1f} {WORST[name]}: {suite}, {case}"
 
 
 def add_report(row, report):
@@ -95,4 +158,6 @@ def add_report(row, report):
         counted = dict.fromkeys(name for name, _ in report.user_properties)
         row["cases"] += "cases" not in counted
         for name, number in report.user_properties:
-            row[name] += number
+            if name in WORST:
+                continue
+            row[name] = max(row[name], number) if name in MOST else row[name] + number
