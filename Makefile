@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
 
-.PHONY: demo test install lint types proof fuzz bench clean
+.PHONY: demo test install lint types proof mutants fuzz bench clean
 
 demo: $(VENV)/installed
 	@rm -rf $(DEMO) && mkdir -p $(DEMO) && cp -R jobs/. $(DEMO)/
@@ -31,6 +31,10 @@ types: $(VENV)/installed-dev
 # The whole of tests/proof, about an hour; `make test` does a share of it. Some suites need strace.
 proof: $(VENV)/installed-dev
 	$(BIN)/pytest tests/proof --long
+
+# Breaks the program on purpose, one way at a time: a test has to notice each.
+mutants: $(VENV)/installed-dev
+	$(BIN)/python tests/proof/mutants.py
 
 # Each target for so many seconds; what is found stays in build/fuzz, its minimum goes to the seeds.
 FUZZ_SECONDS ?= 150

@@ -1,9 +1,9 @@
 """Finds the job that kills every run, and sends it no more (`interrupted_often`).
 
 An ordinary run keeps no account of it. After one that died, the jobs that may be at fault go last,
-so that they can stop no others. If a run dies of those too, the ones in flight go alone; one that is
-in flight alone at two more deaths is given up. What is killed at random is hardly met so often in
-one place. An answer or a failure clears a job; a run that ends before its turn does not.
+so that they stop no others. If a run dies of those too, the ones in flight go alone; one that is in
+flight alone at two more deaths is given up. What is killed at random is hardly met so often in one
+place. An answer or a failure clears a job; a run that ends before its turn does not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""docs/guarantees.md says the truth about the tests: each that it names exists, no row is missing."""
+"""What the documents say of tests is true: each that is named exists, no fault lacks its row."""
 
 import ast
 import re
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-PAGE = (HERE.parent / "docs" / "guarantees.md").read_text("utf-8")
+DOCS = HERE.parent / "docs"
+PAGE = (DOCS / "guarantees.md").read_text("utf-8")
 ROWS = {"A": 21, "B": 15, "C": 23, "D": 14, "E": 18, "F": 17, "G": 14, "H": 17}
 """How many faults of each kind the page answers for."""
 
@@ -22,23 +23,25 @@ def rows():
             yield cells
 
 
-def tests_of(path):
+def names_in(path):
     """The names of the tests of a file."""
     tree = ast.parse((HERE / path).read_text("utf-8"))
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
 
 
-def test_every_test_that_the_page_names_exists():
-    named = set(TEST.findall(PAGE))
+@pytest.mark.parametrize("page", ["guarantees.md", "security.md"])
+def test_every_test_that_a_page_names_exists(page):
+    named = set(TEST.findall((DOCS / page).read_text("utf-8")))
     assert named
     files = {path for path, _ in named}
-    known = {(path, name) for path in files for name in tests_of(path)}
+    known = {(path, name) for path in files for name in names_in(path)}
     assert named - known == set()
 
 
-def test_whatever_looks_like_a_test_is_written_as_one():
-    assert re.findall(r"test_\w+", TEST.sub("", PAGE)) == []
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_whatever_looks_like_a_test_is_written_so_that_it_is_checked(page):
+    assert re.findall(r"::\s*test_\w+", TEST.sub("", page.read_text("utf-8"))) == []
 
 
 @pytest.mark.parametrize("kind", ROWS)

@@ -39,8 +39,8 @@ class Socket(ResponseHandler):
     """Requests that it was taken for."""
     heard = 0
     """Bytes since the last of them."""
-    most = 0
-    """Bytes that it may hear for one."""
+    most = HEAD_BYTES
+    """Bytes that it may hear for one; before the first, what a proxy says to a tunnel."""
     is_flooded = False
     """Whether it heard more and was closed for it."""
 

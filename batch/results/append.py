@@ -115,8 +115,9 @@ class AppendFile:
             yield slab
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
+        """Close the file; what could go wrong with its lines was told by `sync`."""
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
 
 
 class Reserve:

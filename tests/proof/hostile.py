@@ -83,7 +83,7 @@ def answered(value):
 
 
 SHORT = ("--timeout", "1.5")
-IMPATIENT = ("--max-outage", "1")
+IMPATIENT = ("--max-outage", "0.3")
 AT_ONCE = Raw(whole(), "keep")
 
 TIMES = [

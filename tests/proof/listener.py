@@ -25,11 +25,13 @@ def listening(talk, **options):
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield f"{BASE}:{listener.getsockname()[1]}"
-        over.set()
-        thread.join()
-    for each in held:
-        each.close()
+        try:
+            yield f"{BASE}:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            thread.join()
+            for each in held:
+                each.close()
 
 
 def quietly(talk, line):

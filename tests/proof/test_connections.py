@@ -10,12 +10,13 @@ import pytest
 from asking import connected, over_http, question
 from faults import CloseBeforeReply, Delay, Raw, Reset, Then
 from hostile import STOLEN, answered_as, head, whole
-from listener import black_hole, listening
+from listener import black_hole, listening, quietly
 from oracle import answer_to, parsed
 from processes import wait_until
-from server import Server, expected_answer
+from server import Server, Status, expected_answer
 
-from batch.errors import BatchError, Rejected, Unreachable
+from batch.errors import BatchError, Rejected, Retryable, Unreachable
+from batch.models import Image, Message, Picture, Request, Text
 from batch.providers import client as client_module
 from batch.providers import pool
 from batch.providers.dynaspark import Dynaspark
@@ -55,6 +56,23 @@ async def test_it_goes_out_once_more_on_a_new_connection_and_not_twice_more(kind
             assert server.connections == 3
             assert await ask(client, "second") == "connection"
     assert (server.arrived, server.connections) == (5, 4)
+
+
+@over_http
+async def test_each_time_the_whole_body_goes_out_with_its_picture(kind):
+    picture = Picture(Image(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 999, "image/png", "a.png"))
+    asked = Request("model-1", (Message("user", (picture, Text("see"))),))
+    with Server(script=[None, CloseBeforeReply(), Status(503), Reset(10)]) as server:
+        async with connected(kind, server.url) as client:
+            await ask(client, "first")
+            for code in ("server_error", "connection"):
+                with pytest.raises(Retryable) as caught:
+                    await client.complete(asked)
+                assert caught.value.code == code
+            assert (await client.complete(asked)).text == expected_answer(
+                "see", [picture.image.data]
+            )
+    assert [each.images for each in server.requests[1:]] == [[picture.image.data]] * 4
 
 
 @over_http
@@ -262,6 +280,38 @@ def test_over_tls_answers_come_and_connections_that_were_closed_cost_no_attempt(
     assert code == 0, messages
     assert requests in (60, 61)
     assert made.judge()
+
+
+def test_through_the_tunnel_of_a_proxy_answers_come_over_tls_and_connections_are_kept(night):
+    asked = []
+
+    def tunnel(line):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += line.recv(1)
+        asked.append(head.split(b"\r\n")[0].decode())
+        with socket.create_connection(("127.0.0.1", made.server.port)) as there:
+            line.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=quietly, args=[lambda _: pump(there, line), line])
+            back.start()
+            pump(line, there)
+            back.join()
+
+    made = night(40, tls=tls("right"))
+    made.environment["SSL_CERT_FILE"] = str(CERTIFICATES / "authority.pem")
+    with listening(tunnel) as url:
+        code, messages, requests = made.run("--proxy", url)
+    assert (code, requests) == (0, 40), messages
+    assert made.judge()
+    assert set(asked) == {f"CONNECT 127.0.0.1:{made.server.port} HTTP/1.1"}
+    assert len(asked) == made.server.connections <= 8
+
+
+def pump(source, sink):
+    """Pass on what comes until the end, and the end."""
+    while data := source.recv(65_536):
+        sink.sendall(data)
+    sink.shutdown(socket.SHUT_WR)
 
 
 NO_TLS = {

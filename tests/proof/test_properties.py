@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from batch.cli.config import load_config
-from batch.errors import BatchError, Rejected, UsageError
+from batch.errors import Rejected, UsageError
 from batch.files import part_of
 from batch.keys import job_key
 from batch.lines import Line
@@ -42,7 +42,8 @@ from batch.sources.jsonl import JsonlSource
 from batch.sources.parse import LineParser, PassedOver
 from batch.sources.template import fill
 
-ANY_TEXT = st.text(st.characters(exclude_categories=()))
+NASTY = "\n\r\t\v\f\0\x1b\x1c\x85\u2028\u2029\u200e\ufeff\ud83d\udc00 ,."
+ANY_TEXT = st.text(st.characters(exclude_categories=()) | st.sampled_from(NASTY))
 TEXT = st.text()
 WHOLE_LINES = 8 << 20
 
@@ -212,8 +213,8 @@ def test_the_body_of_a_batch_line_goes_out_as_it_is(holds):
 
 VALUES = st.dictionaries(
     st.sampled_from(["a", "b.c", "_", "ä"]),
-    TEXT | st.sampled_from(["{{a}}", "{{ b.c }}", "{% raw %}", "\\1", "\\g<1>", "{{"]),
-    max_size=4,
+    st.sampled_from(["{{a}}", "{{ b.c }}", "{{_}}", "{% raw %}", "\\1", "\\g<1>", "{{"]) | TEXT,
+    min_size=1,
 )
 PIECES = st.lists(
     TEXT.map(lambda t: t.replace("{", "").replace("}", ""))
@@ -372,7 +373,7 @@ def tree_of(top, made):
         if not place.is_relative_to(top / "root") or os.path.lexists(place):
             continue
         try:
-            os.symlink(top / target if absolute else target, place)
+            place.symlink_to(top / target if absolute else target)
         except OSError:
             continue
 
@@ -386,14 +387,14 @@ def test_not_a_byte_of_a_file_outside_the_root_is_read(holds, memory):
         reference = {"plain": "", "root": f"{root}/", "top": f"{top}/"}[lead] + reference
         try:
             opened = open_confined(root, reference)
-        except Rejected as error:
+        except Rejected:
             honest = not reference.startswith(("/", "~")) and ".." not in reference.split("/")
             real = Path(os.path.realpath(Path(root, reference)))
             inside = real.is_file() and real.is_relative_to(root)
-            assert not (honest and inside), error
+            assert not (honest and inside)
             return
         with os.fdopen(opened.fd, "rb") as file:
-            assert Path(os.readlink(f"/proc/self/fd/{opened.fd}")).is_relative_to(root)
+            assert Path(f"/proc/self/fd/{opened.fd}").readlink().is_relative_to(root)
             assert file.read() == INSIDE
 
     links = st.lists(st.tuples(PATHS, PATHS, st.booleans()), max_size=6)
@@ -406,8 +407,8 @@ GLOBS = st.lists(
     max_size=8,
 ).map("".join)
 UNCLEAR = re.compile(r"\\/|[^/]\*\*|\*\*[^/]|\[[^\]]*/")
-"""What git does with `a**/` hangs on what stands before it (its manual says that it is `a*/`), and a
-slash in brackets stands for none."""
+"""What git does with `a**/` hangs on what stands before it (its manual says that it is `a*/`), and
+a slash in brackets stands for none."""
 CLEAR = GLOBS.filter(lambda glob: not UNCLEAR.search(glob.strip()))
 TREE = [
     f"{'/'.join(folders)}/{name}".lstrip("/")
@@ -441,9 +442,10 @@ def test_any_pattern_leaves_out_what_git_would(holds, memory):
 
 
 @pytest.mark.parametrize("piece", ["*a", "**/", "**/a/", "?*", "[ab]*", "*/"])
-def test_no_pattern_takes_long(piece):
+@pytest.mark.parametrize("times", [12, 1_000])
+def test_no_pattern_takes_long(piece, times):
     for path in ("a" * 250, "/".join("a" * 2_000), "a" * 250 + "/" + "b" * 250):
-        Ignore([piece * 1_000 + "c"]).leaves_out(path, is_folder=False)
+        Ignore([piece * times + "c"]).leaves_out(path, is_folder=False)
 
 
 # Names and words
@@ -493,31 +495,14 @@ def test_a_sidecar_is_one_line_and_never_empty(holds):
     holds(check, ANY_TEXT, around, phrases, st.booleans())
 
 
-TOML = st.lists(
-    st.sampled_from(
-        [
-            "[run]\n",
-            "[provider.openai]\n",
-            "model = ",
-            '"x"\n',
-            "1\n",
-            "true\n",
-            "[1, 2]\n",
-            "a.b = ",
-            "base-url = ",
-            "base_url = ",
-            "{x = 1}\n",
-            "9" * 5_000,
-            "1979-05-27\n",
-            "[" * 2_000,
-            "nan\n",
-            "=",
-            "\n",
-        ]
-    )
-    | ANY_TEXT,
-    max_size=8,
-).map("".join)
+TABLE = st.sampled_from(["[run]", "[provider.openai]", "[rum]", "[run.a]", "[[run]]", "[caption]"])
+OPTION = st.sampled_from(["model", "base-url", "base_url", "concurrency", "a.b", "key", "run"])
+VALUE = st.sampled_from(
+    ['"x"', "1", "true", "[1, 2]", "{x = 1}", "9" * 5_000, "[" * 2_000, "1979-05-27", "nan", "="]
+)
+TOML = st.lists(TABLE | st.builds("{} = {}".format, OPTION, VALUE) | ANY_TEXT, max_size=6).map(
+    "\n".join
+)
 
 
 def test_any_configuration_is_tables_or_a_usage_error(holds, tmp_path):
@@ -527,9 +512,8 @@ def test_any_configuration_is_tables_or_a_usage_error(holds, tmp_path):
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
         try:
             tables = load_config(path)
-        except BatchError as error:
-            assert error.exit_code == 2
-        else:
-            assert all(isinstance(table, dict) for table in tables.values())
+        except UsageError:
+            return
+        assert all(isinstance(table, dict) for table in tables.values())
 
     holds(check, TOML)

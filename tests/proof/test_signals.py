@@ -24,7 +24,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 every_signal = pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 PROMISED = 2.0  # seconds from the second signal to the end
 NOTHING_SENT = ("", "overnight: interrupted: nothing was sent")
-BUSY = 3.0  # seconds more that a busy machine may take to do it
+BUSY = 6.0  # seconds more that a busy machine may take to do it
 
 
 def wait_until_heard(process):
@@ -359,8 +359,9 @@ def test_however_a_run_ends_it_leaves_nothing_unclosed(night, presses):
         for _ in range(presses):
             process.send_signal(signal.SIGTERM)
             time.sleep(0.1)
-        made.server.faults = None
-        made.server.release()
+        if presses < 2:
+            made.server.faults = None
+            made.server.release()
         _, messages = process.communicate(timeout=30)
     assert process.returncode in (0, 143)
     assert "ResourceWarning" not in messages

@@ -211,7 +211,8 @@ def test_no_file_of_a_stranger_steers_the_terminal(desk, words, count):
     strangers_files(desk, STEERS)
     told, _ = desk.on_terminal(*words)
     assert not FORBIDDEN.search(told), ascii(told)
-    assert not re.search(r"^next: touch", told, re.MULTILINE)
+    assert not re.search(r"^next: touch|; touch evil", told, re.MULTILINE)
+    assert "'j.jsonl;' touch" in told or words != ("status", "j.jsonl")
     count(cases=1)
 
 

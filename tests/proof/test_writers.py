@@ -36,7 +36,7 @@ def test_of_several_runs_started_at_once_one_works_and_the_others_change_nothing
     night, many, count, runners
 ):
     times = []
-    for _ in range(many(4, 20)):
+    for _ in range(many(3, 20)):
         made = night(12, faults=lambda request: Hold())
         with ExitStack() as stack:
             used = cpu_of_children()
@@ -85,7 +85,7 @@ def test_two_outputs_of_one_source_may_be_written_at_once(night, count):
 @pytest.mark.timeout(300)
 def test_after_kill_9_of_the_one_that_worked_a_new_one_starts_at_once(night, many, count):
     late = []
-    for _ in range(many(4, 20)):
+    for _ in range(many(3, 20)):
         made = night(12, faults=lambda request: Hold())
         start = time.monotonic()
         with made.start() as first:
