@@ -559,6 +559,15 @@ def test_pictures_can_be_named_one_by_one(caption, photos, shell, server):
 # Killed
 
 
+def test_what_a_kill_left_of_a_sidecar_goes_where_a_person_wrote_one_since(caption, photos):
+    assert caption().code == 0
+    (photos / "a.txt").write_text("by hand")
+    (photos / ".a.txt.part").write_text("A c")  # what a kill leaves
+    assert caption().code == 0
+    assert not (photos / ".a.txt.part").exists()
+    assert texts(photos)["a.txt"] == "by hand"
+
+
 def test_an_answer_saved_before_its_sidecar_is_not_asked_for_again(caption, photos, shell, server):
     caption("--limit", "1")
     (photos / "a.txt").rename(shell.folder / "gone")

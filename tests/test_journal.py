@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from oracle import parsed
+from processes import lead_to_nothing
 from samples import failed, failed_line, line, output, result, small_files
 
 from batch.errors import OutputError
@@ -42,9 +43,9 @@ class Desk:
 
 def unsyncable(tmp_path, **how):
     """A desk whose disk takes every byte and then says no: a sync of /dev/null is EINVAL."""
-    desk = Desk(output(tmp_path), **how)
-    with open("/dev/null", "r+b") as nothing:
-        os.dup2(nothing.fileno(), desk.journal._results._fd)
+    paths = output(tmp_path)
+    desk = Desk(paths, **how)
+    lead_to_nothing(paths.results)
     return desk
 
 

@@ -7,6 +7,7 @@ records would have written. Everything here blocks: it is called in threads.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import UsageError
+from ..files import part_of
 from ..models import Media
 from .index import file_lines
 from .paths import Paths
@@ -176,7 +178,13 @@ class Sidecars:
                         self._foreign.discard(mark)
 
     def catch_up(self, paths: Paths) -> None:
-        """Write what the answers of earlier runs are missing; their records stand as they shall."""
+        """Write what the answers of earlier runs are missing; their records stand as they shall.
+
+        What a killed run left of a sidecar goes, also where somebody wrote one since.
+        """
+        for mark in self._foreign:
+            with contextlib.suppress(OSError, ValueError):
+                part_of(self._path(mark, self._images[mark])).unlink(missing_ok=True)
         if self._present:
             for answer in self._answers(paths.superseded):
                 mark = hash(answer.id)

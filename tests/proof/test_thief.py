@@ -87,14 +87,14 @@ class Trap:
     def opened(self):
         """The paths that calls opened, as the kernel names them."""
         calls = (self.folder / "calls").read_text("utf-8", "backslashreplace")
-        found = re.findall(r"open(?:at2?)?\(.*= \d+<([^>]*)>", calls)
+        found = re.findall(r"open(?:at2?)?(?:\(| resumed>).*= \d+<([^>]*)>", calls)
         assert str(self.root / "in.png") in found
         return found
 
     def called(self):
         """The addresses that were called."""
         calls = (self.folder / "calls").read_text("utf-8", "backslashreplace")
-        return set(re.findall(r"connect\(\d+[^,]*, \{(.*?)\}, \d+\)", calls))
+        return set(re.findall(r"connect\(\d+[^,]*, \{(.*?)\}, \d+", calls))
 
 
 @pytest.fixture
@@ -227,14 +227,15 @@ def test_an_ignore_file_of_a_stranger_is_read_as_what_it_is_or_not_at_all(trap, 
     count(cases=1)
 
 
-def test_a_configuration_that_lies_in_a_stranger_s_folder_starts_no_program(trap, count):
+def test_a_configuration_that_lies_in_a_stranger_s_folder_starts_no_program(trap, many, count):
     trap.write([])
+    commands = many(("run", "caption"), ("run", "check", "status", "report", "caption"))
     stolen = trap.folder / "started"
     for table in ("run", "caption"):
         for option in ("provider", "fallback"):
             text = f"[{table}]\n{option} = 'exec:touch {stolen}'\n"
             (trap.folder / "overnight.toml").write_text(text)
-            for command in ("run", "check", "status", "report", "caption"):
+            for command in commands:
                 done = subprocess.run(
                     [OVERNIGHT, command, trap.root],
                     cwd=trap.folder,
