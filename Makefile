@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
 
-.PHONY: demo test install lint types bench clean
+.PHONY: demo test install lint types proof mutants fuzz bench clean
 
 demo: $(VENV)/installed
 	@rm -rf $(DEMO) && mkdir -p $(DEMO) && cp -R jobs/. $(DEMO)/
@@ -29,6 +29,20 @@ lint: $(VENV)/installed-dev
 types: $(VENV)/installed-dev
 	$(BIN)/mypy
 
+# The whole of tests/proof, about an hour; `make test` does a share of it. Some suites need strace.
+proof: $(VENV)/installed-dev
+	$(BIN)/pytest tests/proof --long
+
+# Breaks the program on purpose, one way at a time: a test has to notice each.
+mutants: $(VENV)/installed-dev
+	$(BIN)/python tests/proof/mutants.py
+
+# Each target for so many seconds; what is found stays in build/fuzz, its minimum goes to the seeds.
+FUZZ_SECONDS ?= 150
+fuzz: $(VENV)/installed-fuzz
+	for each in job results image reply; do \
+	  $(BIN)/python tests/fuzz/fuzz.py $$each $(FUZZ_SECONDS) || exit 1; done
+
 bench: $(VENV)/installed-dev
 	$(BIN)/python tests/bench/throughput.py
 
@@ -41,6 +55,10 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/installed-fuzz: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fuzz]'
 	@touch $@
 
 clean:

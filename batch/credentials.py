@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,6 +12,9 @@ from urllib.parse import urlsplit
 from .errors import UsageError
 
 READABLE_BY_OTHERS = 0o077
+
+AUTHORITY = re.compile(r"(\[[\w:.%-]+\]|[^\[\]@%\\]+?)(:\d+)?")
+"""Host and port as all readers of addresses read them: some take `[::1].example.com` for `::1`."""
 
 
 def find_key(provider: str, key_file: str | None, environ: Mapping[str, str]) -> str:
@@ -84,7 +88,8 @@ def check_address(base_url: str, *, has_key: bool) -> None:
     if parts.username or parts.password:
         raise UsageError("--base-url must hold no user or password: use --key-file")
     printable = base_url.isprintable() and " " not in base_url
-    if parts.scheme not in ("http", "https") or not host or not printable:
+    plain = host and printable and AUTHORITY.fullmatch(parts.netloc)
+    if parts.scheme not in ("http", "https") or not plain:
         raise UsageError(f"--base-url {base_url!r} must look like http://127.0.0.1:8000")
     if parts.query or parts.fragment:
         raise UsageError(f"--base-url {base_url!r} must hold no query")
@@ -113,7 +118,7 @@ def is_local(base_url: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
+    if host == "localhost":  # names below it are looked up like others, and may lead elsewhere
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

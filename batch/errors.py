@@ -9,6 +9,7 @@
     │   │   └── Denied         401 or 403: believed when it is met a second time
     │   ├── Away           the provider stayed away longer than --max-outage: exit 3
     │   ├── OutputError    results cannot be created (73) or written (74)
+    │   ├── Unreadable     the source cannot be read to its end: exit 74
     │   ├── Locked         another run holds the lock: exit 75
     │   └── Interrupted    a signal came before the first request: exit 130 or 143
     └── JobError       belongs to one job, which ends as a line of the failed file
@@ -17,13 +18,15 @@
         └── Retryable      passing trouble: tried again after a pause, an attempt spent
             ├── Unreachable    nobody answers at the address: no job is failed for it
             └── RateLimited    "slow down": the lane pauses, no attempt is spent
-                └── Outage         the provider is away: spent attempts are given back
+                ├── Outage         the provider is away: spent attempts are given back
+                └── Crowded        this machine has too much open: fewer at a time
 
 `Left` stands aside: it is no error but the word of a stopping run to its own jobs.
 """
 
 from __future__ import annotations
 
+import errno
 import struct
 import zlib
 
@@ -35,7 +38,7 @@ EXIT_CODES = {
     4: "the provider is unusable: no job is marked failed for it",
     70: "a bug of ours (traceback on stderr); results are safe",
     73: "output cannot be created",
-    74: "output cannot be written (disk full, fsync error)",
+    74: "output cannot be written (disk full, fsync error), or the source read to its end",
     75: "another run holds the lock",
     130: "interrupted by SIGINT; state saved",
     143: "ended by SIGTERM or SIGHUP; state saved",
@@ -52,14 +55,14 @@ FAILURE_CODES = {
     "rejected": "the provider refused the request as it stands (400, 413, 422 …)",
     "empty_output": "the answer was empty, also when asked again",
     "bad_response": "the reply could not be understood (HTML, broken JSON, no answer in it)",
-    "response_too_large": "the reply was over the limit in bytes",
+    "response_too_large": "the reply was over the limit in bytes, or of too many values",
     "rate_limited": "the provider kept asking to slow down until the time was up",
     "server_error": "the provider kept answering 5xx, 408, 409 or 425",
     "timeout": "no whole reply within the time of an attempt",
     "connection": "no connection, or it broke before the reply was whole",
     "checks_failed": "the answer did not pass the acceptance checks",
     "command_failed": "the command of an exec provider failed",
-    "interrupted_often": "the job was in flight in several runs that died",
+    "interrupted_often": "in flight in three runs in a row that died, alone in the last two",
     "internal": "a bug of ours met while doing this job (traceback in the log)",
 }
 
@@ -67,6 +70,17 @@ PASSING_CODES = frozenset(
     {"empty_output", "bad_response", "rate_limited", "server_error", "timeout", "connection"}
 )
 """Codes of passing trouble: such jobs are tried again, by the next run too."""
+
+MACHINE_FAULTS = frozenset(
+    {
+        *(errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOMEM),
+        *(errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, errno.ESTALE, errno.ETIMEDOUT),
+    }
+)
+"""What the system says of a disk or a machine in trouble, which is no bug of ours."""
+
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS})
+"""What it says when too much is open at once: fewer at a time may do."""
 
 DECODER_FAULTS = (
     OSError,  # truncated, unidentified
@@ -132,6 +146,12 @@ class OutputError(RunError):
     def __init__(self, message: str, exit_code: int = 74) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class Unreadable(RunError):
+    """The source could be read when the run began, and now it cannot: the rest is left."""
+
+    exit_code = 74
 
 
 class Locked(RunError):
@@ -205,6 +225,10 @@ class RateLimited(Retryable):
 
 class Outage(RateLimited):
     """The provider is away; the lane waits for it, and the job's attempts start anew."""
+
+
+class Crowded(RateLimited):
+    """Too much is open at once on this machine: tried again, fewer at a time, never a failure."""
 
 
 class Left(Exception):

@@ -17,6 +17,14 @@ class Waiting(Struct, frozen=True):
     reason: str
 
 
+class Narrowed(Struct, frozen=True):
+    """Fewer requests at once than were asked for: so few files may this process have open."""
+
+    asked: int
+    concurrency: int
+    files: int
+
+
 class Planned(Struct, frozen=True):
     """The source was checked and compared with the results; nothing was sent yet."""
 
@@ -85,5 +93,7 @@ class Stopping(Struct, frozen=True):
     in_flight: int
 
 
-Event = Waiting | Planned | Repaired | Unwritable | Retrying | Paused | Woke | FellBack | Stopping
+Told = Waiting | Narrowed | Planned | Repaired
+"""Before the first request."""
+Event = Told | Unwritable | Retrying | Paused | Woke | FellBack | Stopping
 Observer = Callable[[Event], None]

@@ -26,7 +26,8 @@ class LineCutter:
         self._longest = longest
         self._offset = start
         self._number = 1 if start == 0 else 0
-        self._carry = b""
+        self._carry: list[bytes] = []  # joined once: a line of many slabs would be copied for each
+        self._held = 0
         self._skipped = 0
 
     def cut(self, slab: bytes) -> list[Line]:
@@ -49,21 +50,27 @@ class LineCutter:
 
     def rest(self) -> list[Line]:
         """The last line, when the file does not end with a newline."""
-        return [self._line()] if self._carry or self._skipped else []
+        return [self._line()] if self._held or self._skipped else []
 
     def _add(self, piece: bytes) -> None:
         """Append to the line under way, or only count once it is too long."""
-        if self._skipped or len(self._carry) + len(piece) > self._longest:
-            self._skipped += len(self._carry) + len(piece)
-            self._carry = b""
+        if not piece:
+            return
+        if self._skipped or self._held + len(piece) > self._longest:
+            self._skipped += self._held + len(piece)
+            self._carry.clear()
+            self._held = 0
         else:
-            self._carry = self._carry + piece if self._carry else piece
+            self._carry.append(piece)
+            self._held += len(piece)
 
     def _line(self) -> Line:
         """The line under way, ended."""
-        line = Line(self._offset, self._number, None if self._skipped else self._carry)
-        self._offset += (self._skipped or len(self._carry)) + 1
+        data = self._carry[0] if len(self._carry) == 1 else b"".join(self._carry)
+        line = Line(self._offset, self._number, None if self._skipped else data)
+        self._offset += (self._skipped or self._held) + 1
         self._number += self._number > 0
-        self._carry = b""
+        self._carry.clear()
+        self._held = 0
         self._skipped = 0
         return line

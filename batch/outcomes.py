@@ -17,6 +17,8 @@ from .checks import Checks
 from .errors import JobError, Retryable, Unfit
 from .media.request import Loaded, LoadRules
 from .models import Failed, Failure, Job, Price, Reply, Result
+from .plan import BadEntry
+from .providers.weight import is_heavy
 from .retry import RetryPolicy
 from .routes import Route
 from .tally import Tally
@@ -203,7 +205,9 @@ def second_text(seconds: int) -> str:
 
 
 def parsed(text: str) -> object:
-    """The JSON of an answer to a schema; None when it is none."""
+    """The JSON of an answer to a schema; None when it is none, or too much to be built."""
+    if is_heavy(text.encode(errors="replace")):
+        return None
     try:
         return json.loads(text, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
@@ -215,6 +219,12 @@ def not_empty(reply: Reply) -> Reply:
     if not reply.text.strip():
         raise Retryable("the answer was empty", "empty_output", 200)
     return reply
+
+
+def bad_line(entry: BadEntry, run_id: str) -> Failed:
+    """The failed line of a line that cannot run."""
+    failure = Failure(entry.code, entry.problem.message, None, 0, False, "", run_id, now())
+    return Failed(entry.problem.id, entry.fields, failure)
 
 
 def judge(checks: Checks | None, flight: Flight, reply: Reply, tally: Tally) -> None:

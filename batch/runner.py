@@ -19,6 +19,7 @@ from .errors import (
     RateLimited,
     Rejected,
     RunError,
+    Unreadable,
 )
 from .events import Event, FellBack, Observer, Retrying, Stopping
 from .feedback import Feedback
@@ -32,6 +33,7 @@ from .outcomes import Flight, Records, RunRules, failed_of, judge, not_empty, re
 from .refusals import Refusals, is_suspect
 from .retry import with_retries
 from .routes import Route
+from .suspects import Suspects
 from .tally import Tally
 from .threads import running_task
 from .twins import Alone, Twins
@@ -62,6 +64,7 @@ class Runner:
         observer: Observer,
         clock: Callable[[], float] = time.monotonic,
         waking: Waking | None = None,
+        suspects: Suspects | None = None,
     ) -> None:
         self.tally = Tally()
         self.twins = Twins() if rules.dedupe else Alone()
@@ -80,10 +83,10 @@ class Runner:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._window = Window(rules.window)
-        self.loader = Loader(rules.load, rules.held_bytes)
+        self._suspects = suspects or Suspects()
+        self.loader = Loader(rules.load, rules.held_bytes, self._suspects)
         self._refusals = Refusals()
-        waking = waking or Waking(clock)
-        self._feedback = Feedback(rules.max_outage, self._tell, waking, clock)
+        self._feedback = Feedback(rules.max_outage, self._tell, waking or Waking(clock), clock)
 
     async def run(self, jobs: AsyncIterator[Job]) -> None:
         """Do every job, or those that start before `stop`. Raises only what is a bug of ours."""
@@ -101,6 +104,7 @@ class Runner:
         """Start the jobs, each when the window has room, until the last one or `stop`."""
         try:
             async for job in jobs:
+                await self._suspects.turn(job, self._tasks)
                 await self._window.enter()
                 if self.stopping:
                     break
@@ -108,7 +112,7 @@ class Runner:
                 self._tasks.add(task)
                 task.add_done_callback(self._leave)
         except OSError as error:
-            self.stop_for(RunError(f"the jobs cannot be read any further: {error}"))
+            self.stop_for(Unreadable(f"the jobs cannot be read any further: {error}"))
         for route in self.routes:
             route.lane.retries.open()
 
@@ -170,11 +174,13 @@ class Runner:
                     self._record_refusals()
             elif outcome.failure.retryable or not self._withholds(flight, outcome):
                 self.record_failed(outcome)
+            self._suspects.settle(job)
         except Left:
             return
         except RunError as error:
             self.stop_for(error)
         finally:
+            self._suspects.end(job)
             self.in_flight.pop(task, None)
 
     async def process(self, flight: Flight) -> Result | Failed:
@@ -230,8 +236,7 @@ class Runner:
         A job with pictures does not wait at all while half of the bytes that may be held are.
         """
         if not (self.loader.held.is_half_full and any(request.images())):
-            waiting = flight.route.lane.retries.wait()
-            await self._window.stand_aside(running_task(), waiting)
+            await self._window.stand_aside(running_task(), flight.route.lane.retries.wait())
 
     async def attempt(self, flight: Flight, request: Request) -> Reply:
         """One request through the lane."""
@@ -273,12 +278,14 @@ class Runner:
         """An attempt goes out."""
         flight.begin(self._clock())
         self._go_on()
+        self._suspects.begin(flight.job)
         self.in_flight[running_task()] = flight
 
     def _end(self, flight: Flight) -> None:
         """An attempt came to its end; an answer is in flight until it is saved."""
         flight.end(self._clock())
         if not flight.answered:
+            self._suspects.end(flight.job)
             self.in_flight.pop(running_task(), None)
 
     def _felt(self, flight: Flight, error: JobError | Halt) -> JobError | RunError:

@@ -17,9 +17,8 @@ import msgspec
 from .errors import Locked, OutputError, RunError
 from .events import Observer, Planned, Repaired, Unwritable, Waiting
 from .limits.clock import Clock
-from .models import Failed, Failure, Job
-from .outcomes import now
-from .plan import BadEntry
+from .models import Job
+from .outcomes import bad_line, now
 from .recorder import TICK, Glance, Recorder
 from .results.anew import telling_anew
 from .results.archive import carry, take_back
@@ -39,6 +38,7 @@ from .sources.entries import Source
 from .sources.spool import spool_stream
 from .summary import Summary
 from .survey import Survey, open_sources, refuse_bad_lines, survey
+from .suspects import Suspects
 from .threads import in_thread
 
 
@@ -63,6 +63,7 @@ class Session:
         self._provider = make_provider(settings)
         self._rules = run_rules(self._provider, settings)
         self._recorder = Recorder(settings, self._rules, clock)
+        self._suspects = Suspects()
         self._signal_code = 0
         self._sidecars: Sidecars | None = None
 
@@ -116,16 +117,17 @@ class Session:
             return self._sum_up(found, sources)
 
     async def _lock(self, stack: AsyncExitStack) -> Lock | None:
-        """The lock, taken at once when an earlier run left its file.
+        """The lock, taken at once when an earlier run left files.
 
-        Where there is none nobody else can be running, and a job file that turns out to be bad
+        Where there are none nobody else can be running, and a job file that turns out to be bad
         shall leave no file behind.
         """
         if self._paths is None:
             return None
         lock = Lock(self._paths.lock)
         stack.callback(lock.release)
-        if self._paths.lock.exists() or any(map(is_stream, self._settings.sources)):
+        left = self._paths.lock.exists() or self._paths.results.exists()
+        if left or any(map(is_stream, self._settings.sources)):
             await self._take(lock)
         return lock
 
@@ -200,6 +202,7 @@ class Session:
     def _mend(self, paths: Paths, found: Survey) -> None:
         """Clean up and repair after earlier runs, supersede, forget settled failures; blocks."""
         index = found.index
+        self._suspects = Suspects.after(paths, self._rules.window)
         try:
             clean_up(paths)
             torn = repair_tails(paths)
@@ -226,13 +229,15 @@ class Session:
             return
         records = self._records(sidecars)
         routes = [way.open(self._clock, asyncio.sleep) for way in ways]
-        runner = Runner(self._rules, routes, records, self._observer, self._clock)
+        runner = Runner(
+            self._rules, routes, records, self._observer, self._clock, suspects=self._suspects
+        )
         self._recorder.runner = runner
         heart = asyncio.create_task(self._recorder.beat(self._glance))
         try:
             for entry in plan.bad:
                 runner.record_failed(bad_line(entry, self._rules.run_id))
-            await runner.run(self._jobs(sources))
+            await runner.run(self._suspects.last(self._jobs(sources)))
         finally:
             heart.cancel()
             await asyncio.wait([heart])
@@ -281,6 +286,7 @@ class Session:
             code = self._signal_code or 74
         summary = self._summary(code)
         self._recorder.write(summary.state)
+        self._suspects.close(finished=not summary.state.left)
         tally = self._runner.tally if self._runner else None
         routes = self._runner.routes if self._runner else ()
         fleets = [route.fleet for route in routes if route.fleet]
@@ -339,9 +345,3 @@ class Session:
 def whoami() -> dict[str, Any]:
     """Who holds the lock, for those who find it taken."""
     return {"pid": os.getpid(), "host": socket.gethostname(), "started_at": now()}
-
-
-def bad_line(entry: BadEntry, run_id: str) -> Failed:
-    """The failed line of a line that cannot run."""
-    failure = Failure(entry.code, entry.problem.message, None, 0, False, "", run_id, now())
-    return Failed(entry.problem.id, entry.fields, failure)

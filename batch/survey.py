@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from .errors import UsageError
+from .errors import OutputError, UsageError
 from .moved import Carried, Recorded, carry_over
 from .plan import Plan, Planner
 from .providers.base import AsyncGeneratorProvider
@@ -24,6 +25,8 @@ from .results.sidecars import Sidecars
 from .settings import Settings, open_source, plan_rules
 from .sources.entries import Source
 from .sources.folder import FolderSource
+
+Found = TypeVar("Found")
 
 
 class Survey(Struct, frozen=True):
@@ -51,13 +54,24 @@ async def open_sources(
 
 
 async def read_indexes(paths: Paths | None) -> tuple[Index, FailedIndex, str]:
-    """What the results and the failed file hold, and since when (`--fresh`); read in a thread."""
+    """What the results and the failed file hold, and since when (`--fresh`); read in a thread.
+
+    Raises `OutputError` (73).
+    """
     if paths is None:
         return Index(Path()), FailedIndex(), ""
     since = begun_anew(lock_facts(paths.lock))
-    index = await asyncio.to_thread(Index.scan, paths.results)
-    failed = await asyncio.to_thread(FailedIndex.scan, paths.failed, since)
-    return index, failed, since
+    index = await read(Index.scan, paths.results)
+    return index, await read(partial(FailedIndex.scan, since=since), paths.failed), since
+
+
+async def read(scan: Callable[[Path], Found], path: Path) -> Found:
+    """What a file of the output holds; read in a thread. Raises `OutputError` (73)."""
+    try:
+        return await asyncio.to_thread(scan, path)
+    except OSError as error:
+        words = f"cannot read {error.filename or path}: {error.strerror}"
+        raise OutputError(words, 73) from error
 
 
 async def survey(
@@ -81,7 +95,7 @@ async def survey(
         rules = msgspec.structs.replace(rules, withheld=sidecars.is_foreign)
     archive = Archive()
     if paths is not None and not (as_they_stand or ids_only):
-        archive = await asyncio.to_thread(Archive.scan, paths.superseded, since)
+        archive = await read(partial(Archive.scan, since=since), paths.superseded)
     planner = Planner(rules, index, failed, archive, keep_bad=settings.skip_bad_lines)
     plan = await planner.plan(sources, settings.limit)
     carried: list[Carried] = []

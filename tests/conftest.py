@@ -5,6 +5,11 @@ from server import Server
 from shell import Shell
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="the long version of tests/proof")
+    parser.addoption("--seed", type=int, help="what the random cases of tests/proof begin with")
+
+
 @pytest.fixture
 def shell(tmp_path, capfd, monkeypatch):
     """The command in a folder of its own, with nothing of this machine's environment."""

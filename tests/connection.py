@@ -57,7 +57,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
-        transport.set_write_buffer_limits(high=0)  # not paused means: the socket took every byte
+        if not transport.get_extra_info("sslcontext"):  # over TLS it would resume while it writes
+            transport.set_write_buffer_limits(high=0)  # not paused: the socket took every byte
         self.server.lines.add(self)
         self.server.connections += 1
 

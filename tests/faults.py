@@ -1,5 +1,6 @@
 """What the scripted server can do with a request: the right answer, or one exact misbehaviour."""
 
+import functools
 import itertools
 import zlib
 from collections.abc import Iterator
@@ -105,9 +106,13 @@ class Reset(Fault):
 
 @dataclass(frozen=True)
 class CloseBeforeReply(Fault):
-    """FIN instead of a reply."""
+    """FIN instead of a reply, at once or after so many seconds."""
+
+    seconds: float = 0.0
 
     def steps(self, line: Connection) -> Iterator[Step]:
+        if self.seconds:
+            yield self.seconds
         yield line.close
 
 
@@ -209,3 +214,88 @@ class RateLimit(Fault):
     def steps(self, line: Connection) -> Iterator[Step]:
         wait = () if self.retry_after is None else str(self.retry_after)
         return Status(429, headers={"retry-after": wait}).steps(line)
+
+
+ENDS = {"close": Connection.close, "reset": Connection.reset, "hang": None}
+
+
+@dataclass(frozen=True)
+class Raw(Fault):
+    """Bytes as they are, then FIN, RST, silence or ("keep") the next request of the connection.
+
+    `cut` bytes go out at a time, `pause` seconds apart; 0: all at once.
+    """
+
+    data: bytes
+    then: str = "close"
+    cut: int = 0
+    pause: float = 0.0
+
+    def steps(self, line: Connection) -> Iterator[Step]:
+        size = self.cut or len(self.data) or 1
+        for at in range(0, len(self.data), size):
+            if at:
+                yield self.pause
+            yield self.data[at : at + size]
+        if self.then != "keep":
+            end = ENDS[self.then]
+            yield end and functools.partial(end, line)
+
+
+@dataclass(frozen=True)
+class Endless(Fault):
+    """Some bytes, and then others again and again for as long as the client listens."""
+
+    start: bytes
+    again: bytes
+    times: int = 1 << 40
+
+    def steps(self, line: Connection) -> Iterator[Step]:
+        yield self.start
+        many = self.again * max(1, len(SPACES) // len(self.again) // 4)
+        yield from itertools.repeat(many, self.times)
+
+
+@dataclass(frozen=True)
+class Sliced(Fault):
+    """The right answer in two segments, cut after so many bytes."""
+
+    at: int
+    pause: float = 0.002
+
+    def steps(self, line: Connection) -> Iterator[Step]:
+        body = line.answer()
+        whole = line.head(body) + body
+        yield whole[: self.at]
+        yield self.pause
+        yield whole[self.at :]
+
+
+@dataclass(frozen=True)
+class Cut(Fault):
+    """The first bytes of the right answer, a share of it from 0 to 1, then FIN or RST."""
+
+    share: float
+    then: str = "close"
+
+    def steps(self, line: Connection) -> Iterator[Step]:
+        body = line.answer()
+        whole = line.head(body) + body
+        line.right = False
+        return Raw(whole[: int(len(whole) * self.share)], self.then).steps(line)
+
+
+@dataclass(frozen=True)
+class Then(Fault):
+    """Some bytes, then others so many seconds later (0: in the same segment), then as in `Raw`."""
+
+    first: bytes
+    seconds: float
+    second: bytes
+    then: str = "keep"
+
+    def steps(self, line: Connection) -> Iterator[Step]:
+        if self.seconds:
+            yield self.first
+            yield self.seconds
+        yield from Raw((b"" if self.seconds else self.first) + self.second, self.then).steps(line)

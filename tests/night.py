@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from oracle import answer_to, judge
@@ -38,6 +39,7 @@ class Night:
         self.superseded = folder / "night.superseded.jsonl"
         self.torn = folder / "night.torn"
         self.lock = folder / "night.lock"
+        self.environment = {}  # of the runs, beside what they need
         self.prompts = {f"job-{n:04}": f"prompt {n} of the night" for n in range(jobs)}
         self.write()
 
@@ -50,14 +52,14 @@ class Night:
         given = ["--provider", "dynaspark", "--base-url", self.server.url, "-j", str(ATTEMPTS)]
         return [OVERNIGHT, "run", self.source, *given, "--progress", "none", *options]
 
-    def start(self, *options, **how):
-        """A run under way; its messages can be read from `stderr`."""
+    def start(self, *options, under=(), **how):
+        """A run under way, `under` a tracer; its messages can be read from `stderr`."""
         return Run(
-            self.command(*options),
+            [*under, *self.command(*options)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"HOME": str(self.folder), **KEPT},
+            env={"HOME": str(self.folder), **KEPT, **self.environment},
             text=True,
             **how,
         )
@@ -69,8 +71,8 @@ class Night:
             _, messages = process.communicate(timeout=50)
         return process.returncode, messages, self.server.arrived - before
 
-    def kill_after(self, requests, *options):
-        """A run that is killed with -9 when so many of its requests have arrived.
+    def kill_after(self, requests, *options, pause=0.0):
+        """A run that is killed with -9 `pause` seconds after so many of its requests have arrived.
 
         0: while it starts, some time after its first word. Tells whether it died of that.
         """
@@ -81,9 +83,10 @@ class Night:
                     self.server.wait_for(goal, 0.1)
             if not requests:
                 process.stderr.readline()
+            time.sleep(pause)
             process.kill()
             _, messages = process.communicate()
-        assert process.returncode in (-9, 0), messages
+        assert process.returncode in (-9, 0, 1), messages
         self.server.settle()
         return process.returncode == -9
 

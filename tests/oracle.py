@@ -13,7 +13,7 @@ RESULT_KEYS = (
     "output_tokens cost_usd media key started_at finished_at run_id"
 ).split()
 FAILURE_KEYS = "code message http_status attempts retryable key run_id finished_at".split()
-LEFTOVERS = (".part", ".reserve")
+LEFTOVERS = (".part", ".reserve", ".marks")
 
 
 def answer_to(prompt):

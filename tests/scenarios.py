@@ -119,7 +119,10 @@ UNSTEADY = [
 
 
 def night(jobs=300_000):
-    """A night of three outages, 1 % of 429s from nowhere, 0.2 % of hangs and three hours asleep."""
+    """A night of three outages, 1 % of 429s from nowhere, 0.2 % of hangs and three hours asleep.
+
+    The clock of the wall is set forward by an hour and back by one, as clocks are twice a year.
+    """
     server = Server(2.2)
     length = jobs * server.mean / 8
     kinds = ("refused", "hanging", "error")
@@ -127,7 +130,7 @@ def night(jobs=300_000):
     outages = [Outage(at, at + HALF_AN_HOUR, kind) for at, kind in zip(starts, kinds, strict=True)]
     accidents = (Accident(0.01, "limited", seconds=2.0), Accident(0.002, "hanging"))
     server = Server(server.latency, accidents=accidents, outages=tuple(outages))
-    sleeps = ((length / 2, 3 * 3600.0),)
+    sleeps = ((length * 0.3, 3600.0), (length / 2, 3 * 3600.0), (length * 0.8, -3600.0))
     return Scenario(f"a night of {jobs:,} jobs", server, jobs, 8, every=300.0, sleeps=sleeps)
 
 

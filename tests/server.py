@@ -7,6 +7,7 @@ import json
 import os
 import select
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -82,6 +83,7 @@ class Server:
     capacity: float | None = None  # requests a second before 429; as many at once after a rest
     keep: bool = True  # False: requests are counted, not kept
     port: int = 0
+    tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         self.changed = threading.Condition()
@@ -113,7 +115,7 @@ class Server:
     def __enter__(self) -> Self:
         listener = socket.create_server(("127.0.0.1", self.port), backlog=4096)
         self.port = listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
         self.loop, self.over = uvloop.new_event_loop(), asyncio.Event()
         self.loop.set_exception_handler(lambda _, told: self.errors.append(told))
         self.thread = threading.Thread(target=self.run, args=[listener], daemon=True)
@@ -134,7 +136,9 @@ class Server:
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept connections; at the end drop those that are left."""
-        server = await self.loop.create_server(lambda: Connection(self), sock=listener)
+        server = await self.loop.create_server(
+            lambda: Connection(self), sock=listener, ssl=self.tls
+        )
         await self.over.wait()
         server.close()
         while self.lines:

@@ -118,7 +118,7 @@ def minute_without():
 def whole_night(jobs="300000"):
     outcome = simulate(night(int(jobs)))
     log = outcome.log
-    print("hour requests repeats answers   429s troubles limits tasks peak MB")
+    print("hour requests repeats answers   429s troubles limits tasks      MB")
     for hour in range(int(outcome.seconds // 3600) + 1):
         start, end = hour * 3600, hour * 3600 + 3600
         samples = [each for each in outcome.samples if start <= each.at < end]

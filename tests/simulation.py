@@ -9,6 +9,7 @@ import resource
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from clock import VirtualLoop
@@ -59,7 +60,7 @@ class Sample(NamedTuple):
     at: float
     limit: int
     tasks: int
-    memory: int  # the most that the process ever held, as the system counts it
+    memory: int  # KiB that the process holds
     lane: str
 
 
@@ -165,7 +166,7 @@ async def _run(scenario):
 
 
 def sample(lane):
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
     now = asyncio.get_running_loop().time()
     return Sample(now, lane.concurrency.limit, len(asyncio.all_tasks()), memory, repr(lane))
 

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from processes import lead_to_nothing
 from samples import small_files
 
 from batch.errors import OutputError
@@ -161,17 +162,15 @@ def test_a_file_that_was_cut_by_another_program_is_noticed(file, path):
         file.sync()
 
 
-def test_a_sync_that_failed_fails_for_ever_and_asks_the_disk_no_more():
-    reader, writer = os.pipe()  # a pipe cannot be synced, whoever asks: EINVAL
-    file = AppendFile(Path(f"/proc/self/fd/{writer}"))
+def test_a_sync_that_failed_fails_for_ever_and_asks_the_disk_no_more(path):
+    file = AppendFile(path)
+    lead_to_nothing(path)
     with pytest.raises(OSError, match="Invalid argument") as first:
         file.sync()
     with pytest.raises(OSError, match="Invalid argument") as again:
         file.sync()
     assert again.value is first.value
     file.close()
-    os.close(reader)
-    os.close(writer)
 
 
 def test_a_file_that_cannot_be_made_ends_with_73(tmp_path):

@@ -2,12 +2,9 @@
 
 import json
 import os
-import random
-import sys
 import xml.etree.ElementTree as ET
 
 import pytest
-from caption_rounds import one_album
 from server import Status
 from shell import openai
 
@@ -655,13 +652,13 @@ def test_pictures_can_be_named_one_by_one(caption, photos, shell, server):
 # Killed
 
 
-@pytest.mark.parametrize(("existing", "kills"), [("skip", 3), ("append", 2)])
-def test_kills_leave_no_sidecar_half_or_missing_and_no_edit_lost(tmp_path, existing, kills):
-    seed = random.SystemRandom().getrandbits(32)
-    sys.stdout.write(f"seed {seed}\n")  # shown when the test fails
-    died, wrong = one_album(tmp_path, kills, 60, existing, random.Random(seed))
-    assert died
-    assert not wrong
+def test_what_a_kill_left_of_a_sidecar_goes_where_a_person_wrote_one_since(caption, photos):
+    assert caption().code == 0
+    (photos / "a.txt").write_text("by hand")
+    (photos / ".a.txt.part").write_text("A c")  # what a kill leaves
+    assert caption().code == 0
+    assert not (photos / ".a.txt.part").exists()
+    assert texts(photos)["a.txt"] == "by hand"
 
 
 def test_what_a_kill_left_beside_a_sidecar_that_was_written_by_hand_since_goes(caption, photos):

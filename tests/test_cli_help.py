@@ -12,7 +12,7 @@ import pytest
 from shell import OVERNIGHT
 
 from batch import __version__
-from batch.cli import COMMANDS, cli, main
+from batch.cli import COMMANDS, cli
 from batch.settings import Settings
 
 HEAVY = (
@@ -135,10 +135,16 @@ def test_what_was_typed_is_taken_from_the_words_and_not_from_the_process(shell, 
     assert done.err.splitlines()[-1] == "next: overnight run jobs.jsonl --provider fake"
 
 
-def test_the_words_of_the_process_are_the_default(shell, monkeypatch, capfd):
-    monkeypatch.setattr(sys, "argv", ["overnight", "--version"])
-    assert main() == 0
-    assert __version__ in capfd.readouterr().out
+def test_the_words_of_the_process_are_the_default(shell):
+    done = shell.process("--version")
+    assert (done.code, done.err) == (0, "")
+    assert __version__ in done.out
+
+
+def test_signals_are_listened_to_before_the_command_line_is_loaded(shell):
+    code = "import batch.__main__, sys; print('click' in sys.modules, 'batch.cli' in sys.modules)"
+    done = shell.process("-c", code, program=(sys.executable,))
+    assert (done.out, done.err) == ("False False\n", "")
 
 
 def ended_by(process, number):

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from server import Hold, Reply, Server, Status, expected_answer
+from server import Reply, Server, Status, expected_answer
 from shell import OVERNIGHT, RESULT_KEYS, dynaspark, openai
 
 
@@ -649,71 +649,12 @@ def test_a_timeout_of_nothing_is_refused(shell):
     refused(shell("run", "jobs.jsonl", "--max-line-bytes", "0"), "--max-line-bytes", "8MiB")
 
 
-# Cron
-
-
-def cron(shell, command, **how):
-    """As cron starts it: nothing in the environment, in /, without a terminal or stdin."""
-    env = {"LANG": "C", "PATH": "/usr/bin:/bin", "FORCE_COLOR": "1"}
-    return shell.process("-c", command, program=("/bin/sh",), env=env, cwd="/", text=False, **how)
-
-
-def test_under_cron_lines_are_plain_and_files_are_utf_8(shell):
-    shell.write("jobs.jsonl", {"id": "naïve ☕", "prompt": "ça"}, {"id": "bad"})
-    jobs = shell.folder / "jobs.jsonl"
-    command = f"{OVERNIGHT} run {jobs} --provider fake --skip-bad-lines --progress bar"
-    done = cron(shell, f"{command} <&-")
-    assert done.code == 1
-    assert b"\r" not in done.err
-    assert b"\x1b" not in done.err
-    assert str(shell.folder / "jobs.results.jsonl").encode() in done.err
-    assert shell.outputs() == {"naïve ☕": "echo: ça"}
-    assert "naïve ☕".encode() in (shell.folder / "jobs.results.jsonl").read_bytes()
-
-
-def test_under_cron_success_is_silent(shell):
-    jobs = shell.jobs(2)
-    done = cron(shell, f"{OVERNIGHT} run {jobs} --provider fake -q")
-    assert (done.code, done.out, done.err) == (0, b"", b"")
-
-
-def test_closed_streams_do_no_harm(shell):
-    jobs = shell.jobs(2)
-    done = cron(shell, f"{OVERNIGHT} run {jobs} --provider fake --json <&- >&- 2>&-")
-    assert (done.code, done.out, done.err) == (0, b"", b"")
-    assert len(shell.lines()) == 2
-    assert shell("verify", "jobs.jsonl").code == 0
-
-
-def test_a_closed_stdin_is_no_source(shell):
-    done = cron(shell, f"{OVERNIGHT} run - -o {shell.folder}/out.jsonl --provider fake <&-")
-    assert done.code == 2
-    assert b"cannot read stdin: it is closed" in done.err
-
-
 def test_a_full_stdout_ends_with_74(shell):
     shell.jobs(1)
     line = f"{OVERNIGHT} run jobs.jsonl --provider fake --json -q > /dev/full"
     done = shell.process("-c", line, program=("bash",))
     assert done.code == 74
     assert "cannot write to stdout" in done.err
-    assert len(shell.lines()) == 1
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_first_signal_lets_the_requests_in_flight_finish(shell, number, code):
-    shell.jobs(5)
-    with Server(faults=lambda _: Hold()) as server:
-        with shell.start("run", "jobs.jsonl", *dynaspark(server, "-j", "1")) as process:
-            server.wait_for(1)
-            process.send_signal(number)
-            for line in process.stderr:
-                if "finishing 1 request" in line:
-                    server.release()
-                    break
-            _, err = process.communicate(timeout=20)
-        assert process.returncode == code
-    assert "1 of 5 jobs answered" in err
     assert len(shell.lines()) == 1
 
 

@@ -86,7 +86,10 @@ def test_flag_beats_environment_beats_file(shell, monkeypatch):
         ("[provider.openai]\nbase_url = [['http://x']]", "base_url must be a text or a list"),
         ("[provider.openai]\nkey_file = ['key']", "key_file must be a text"),
         ("[run", "overnight.toml"),
+        ("[run]\nrpm = " + "9" * 5_000, "overnight.toml"),
+        ("[run]\nrpm = " + "[" * 9_000, "overnight.toml"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_what_is_unknown_or_wrong_is_told_and_nothing_runs(shell, text, words):
     toml(shell, text)

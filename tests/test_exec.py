@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from processes import PYTHON, children, is_gone, open_files, pid_in, wait_until
 
-from batch.errors import Halt, Rejected, Retryable, UsageError
+from batch.errors import Crowded, Halt, Rejected, UsageError
 from batch.providers.exec import not_started, secrets_of
 from batch.providers.registry import find_provider
 
@@ -419,7 +419,7 @@ def test_words_that_are_too_long_fail_their_job_alone(shell, run):
     [
         (errno.ENOSPC, Halt, "there is no room in .*: No space left on device"),
         (errno.ENOENT, Halt, "cannot be started: No such file or directory"),
-        (errno.EMFILE, Retryable, "cannot be started: Too many open files"),
+        (errno.EMFILE, Crowded, "cannot be started: Too many open files"),
         (errno.E2BIG, Rejected, "cannot be started: Argument list too long"),
     ],
 )
@@ -431,9 +431,22 @@ def test_what_the_machine_lacks_is_told_and_passes_or_ends_the_run(number, kind,
 
 def test_a_command_may_stand_in_the_configuration(shell):
     shell.jobs(1)
-    (shell.folder / "overnight.toml").write_text("[run]\nprovider = '''exec:sed \"s/^/> /\"'''\n")
-    assert shell("run", "jobs.jsonl").code == 0
+    config = shell.folder / "overnight.toml"
+    config.write_text("[run]\nprovider = '''exec:sed \"s/^/> /\"'''\n")
+    done = shell("run", "jobs.jsonl")
+    assert done.code == 2
+    assert "is not taken from the folder you are in" in done.err
+    assert shell("run", "jobs.jsonl", "--config", "overnight.toml").code == 0
     assert shell.outputs() == {"j0": "> prompt 0"}
+
+
+def test_a_command_may_stand_in_the_user_s_own_configuration(shell):
+    shell.jobs(1)
+    shell.write("home/.config/overnight.toml")  # makes no folder below it
+    own = shell.folder / "home/.config/overnight"
+    own.mkdir()
+    (own / "overnight.toml").write_text('[run]\nprovider = "exec:cat"\n')
+    assert shell("run", "jobs.jsonl").code == 0
 
 
 def test_a_command_can_be_the_fallback(shell, run):

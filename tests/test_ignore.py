@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -62,6 +63,10 @@ CASES = [
     "!a.png\na.png",
     "*\n!*/\n!a.png",
     "a.png/",
+    "foo**bar.png",
+    "foo/**/**/bar.png",
+    "**/**",
+    "/**",
 ]
 
 
@@ -86,6 +91,21 @@ def test_what_is_excluded_by_hand_comes_after_the_file(folder):
 def test_patterns_are_told_from_the_folder_and_not_from_the_root(folder):
     files = image_files(str(folder / "x"), str(folder), FolderRules(exclude=("/a.png", "y/")))
     assert files == ["x/b.png", "x/draft/a.png"]
+
+
+def test_two_stars_beside_other_characters_are_one(folder):
+    """As git's manual says; git itself takes `f**/` for any folders, and `*f**/` for one name."""
+    assert set(taken(folder)) - set(taken(folder, "f**/bar.png")) == {"foo/bar.png"}
+    assert taken(folder, "*o**/bar.png") == taken(folder, "f**/bar.png")
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 100 + "*b", "**/a/" * 300 + "b", "**/" * 300 + "b"])
+def test_a_hostile_pattern_takes_no_long_time(pattern):
+    began = time.process_time()
+    ignore = Ignore([pattern])
+    for path in ("a" * 250, "/".join("a" * 2_000)):
+        assert not ignore.leaves_out(path, is_folder=False)
+    assert time.process_time() - began < 5
 
 
 def test_a_pattern_that_is_none_is_told():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from oracle import parsed
+from processes import lead_to_nothing
 from samples import failed, failed_line, line, output, result, small_files
 
 from batch.errors import OutputError
@@ -40,11 +41,12 @@ class Desk:
         return self.paths.results.read_bytes().count(b"\n")
 
 
-def unsyncable(tmp_path):
-    """An output whose disk takes every byte and then says no: a sync of /dev/null is EINVAL."""
+def unsyncable(tmp_path, **how):
+    """A desk whose disk takes every byte and then says no: a sync of /dev/null is EINVAL."""
     paths = output(tmp_path)
-    paths.results.symlink_to("/dev/null")
-    return paths
+    desk = Desk(paths, **how)
+    lead_to_nothing(paths.results)
+    return desk
 
 
 def open_in(folder):
@@ -113,7 +115,7 @@ async def test_with_sync_each_an_answer_is_settled_only_once_it_is_on_the_disk(t
 
 
 async def test_with_sync_each_an_answer_that_did_not_reach_the_disk_is_never_settled(tmp_path):
-    desk = Desk(unsyncable(tmp_path), sync_each=True)
+    desk = unsyncable(tmp_path, sync_each=True)
     desk.append(1)
     for _ in range(2):
         with pytest.raises(OutputError, match="cannot sync") as caught:
@@ -127,7 +129,7 @@ async def test_with_sync_each_an_answer_that_did_not_reach_the_disk_is_never_set
 
 
 async def test_a_sync_error_is_told_once_and_again_at_the_end(tmp_path):
-    desk = Desk(unsyncable(tmp_path))
+    desk = unsyncable(tmp_path)
     desk.append(SYNC_RECORDS)
     await desk.told.wait()
     desk.append(3 * SYNC_RECORDS)

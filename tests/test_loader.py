@@ -1,17 +1,19 @@
 """Jobs loaded ahead of the network: pictures in threads, their bytes in memory bounded."""
 
 import asyncio
+import resource
 import threading
 
 import pytest
-from clock import in_virtual_time, turns
+from clock import in_virtual_time, now, turns
 from PIL import Image
 from queues import cancelled
 from rehearsal import job
 
-from batch.errors import Rejected
+from batch.errors import Rejected, Unreadable
 from batch.loader import THREADS, Loader
 from batch.media.request import LoadRules
+from batch.suspects import Suspects
 
 CAP = 100_000
 
@@ -27,7 +29,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def loader():
-    one = Loader(LoadRules(), CAP)
+    one = Loader(LoadRules(), CAP, Suspects())
     yield one
     one.close()
 
@@ -72,7 +74,7 @@ async def test_pictures_are_loaded_in_threads_of_which_there_are_few(folder):
             seen.add(threading.current_thread())
             return False
 
-    loader = Loader(Noting(), CAP)
+    loader = Loader(Noting(), CAP, Suspects())
     await asyncio.gather(*(loader.load(pictured(folder, n), "m") for n in range(20)))
     loader.close()
     assert threading.current_thread() not in seen
@@ -91,7 +93,7 @@ async def test_no_picture_is_loaded_while_too_many_bytes_are_held(loader, folder
 
 @in_virtual_time
 async def test_only_as_many_find_room_at_once_as_there_are_threads(folder):
-    loader, most = Loader(LoadRules(), 1), 0
+    loader, most = Loader(LoadRules(), 1, Suspects()), 0
 
     async def work(n):
         nonlocal most
@@ -108,7 +110,7 @@ async def test_only_as_many_find_room_at_once_as_there_are_threads(folder):
 @in_virtual_time
 async def test_a_loader_that_is_closed_keeps_no_threads(folder):
     before = set(threading.enumerate())
-    loader = Loader(LoadRules(), CAP)
+    loader = Loader(LoadRules(), CAP, Suspects())
     await loader.load(pictured(folder, 1), "model-1")
     mine = set(threading.enumerate()) - before
     assert mine
@@ -140,3 +142,32 @@ async def test_who_is_cancelled_while_it_waits_for_room_blocks_nobody(loader, fo
     loader.held.add(-CAP)
     loaded = await asyncio.gather(*(loader.load(each, "model-1") for each in jobs[:THREADS]))
     assert len(loaded) == THREADS
+
+
+@in_virtual_time
+async def test_too_many_open_files_are_waited_out_with_fewer_pictures_at_once(loader, folder):
+    closed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    await loader.load(pictured(folder, 1), "model-1")  # what is opened once is open
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, closed[1]))
+    try:
+        loading = [
+            asyncio.create_task(loader.load(pictured(folder, n), "model-1")) for n in range(5)
+        ]
+        await asyncio.sleep(3)
+        assert not any(task.done() for task in loading)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, closed)
+    for loaded in await asyncio.gather(*loading):
+        assert loaded.ready()
+
+
+@in_virtual_time
+async def test_too_many_open_files_for_too_long_end_the_run_and_fail_no_job(loader, folder):
+    closed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, closed[1]))
+    try:
+        with pytest.raises(Unreadable, match="ulimit -n"):
+            await loader.load(pictured(folder, 1), "model-1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, closed)
+    assert 300 < now() < 900

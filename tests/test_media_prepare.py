@@ -392,6 +392,17 @@ def test_a_file_of_endless_empty_parts_ends_soon():
     assert time.perf_counter() - began < 5
 
 
+@pytest.mark.parametrize("junk", [b"", b"\0\0"], ids=["walked", "odd"])
+def test_a_picture_drawn_over_and_over_is_refused_and_an_honest_one_is_not(junk):
+    data = encoded(four_corners(), "JPEG", progressive=True)
+    first, last = data.find(b"\xff\xda"), data.rfind(b"\xff\xda")
+    head, rest, scan = data[:first] + junk, data[first:-2], data[last:-2]
+    assert outcome(head + rest + scan * 40 + data[-2:], RULES).media_type == "image/jpeg"
+    error = refusal(head + rest + scan * 70 + data[-2:])
+    assert error.code == "image_invalid"
+    assert "too many scans" in str(error)
+
+
 def test_bytes_between_the_segments_are_no_reason_to_refuse_what_decodes():
     data = encoded(four_corners(), "JPEG", exif=exif(3), comment=PLACE)
     odd = data[:2] + segment(0xF7, PLACE) + data[2:]

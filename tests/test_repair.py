@@ -83,31 +83,6 @@ def write_all(folder, files):
         path.write_bytes(content)
 
 
-@pytest.mark.parametrize("padding", [b"", b"\0" * 37, b"\xf0\x9f\x8c"], ids=["cut", "nul", "utf8"])
-def test_a_file_cut_at_any_byte_keeps_every_whole_record_and_its_torn_bytes(tmp_path, padding):
-    paths = output(tmp_path)
-    for size in range(len(KEPT), len(WHOLE) + 1):
-        paths.torn.unlink(missing_ok=True)
-        paths.results.write_bytes(WHOLE[:size] + padding)
-        mend(paths)
-        whole = size - (WHOLE[:size].rfind(b"\n") + 1)
-        kept, torn = WHOLE[: size - whole], WHOLE[size - whole : size] + padding
-        if not padding and WHOLE[size : size + 1] == b"\n":  # a record without its newline
-            kept, torn = WHOLE[: size + 1], b""
-        assert paths.results.read_bytes() == kept
-        assert (paths.torn.read_bytes() if paths.torn.exists() else b"") == torn + b"\n" * bool(
-            torn
-        )
-
-
-def test_a_first_record_cut_at_any_byte_leaves_an_empty_file(tmp_path):
-    paths = output(tmp_path)
-    for size in range(1, len(RECORDS[0]) - 1):
-        paths.results.write_bytes(RECORDS[0][:size])
-        mend(paths)
-        assert paths.results.read_bytes() == b""
-
-
 def test_blocks_of_nul_in_the_middle_are_set_aside(tmp_path):
     damaged = b"\0" * 100 + RECORDS[1][100:]
     paths = output(tmp_path, RECORDS[0], damaged, RECORDS[2])

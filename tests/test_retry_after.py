@@ -1,12 +1,9 @@
 """Every form in which a server asks to wait, and the hostile ones."""
 
-import math
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from batch.providers.retry_after import LONGEST, retry_after
 
@@ -113,28 +110,3 @@ def test_an_empty_bucket_of_anthropic_tells_its_reset_as_a_moment():
 
 def test_what_is_said_outright_goes_before_any_bucket():
     assert retry_after(bucket("0", "6m0s", **{"retry-after": "2"})) == 2.0
-
-
-NAMES = (
-    "retry-after",
-    "retry-after-ms",
-    "date",
-    "x-ratelimit-remaining-tokens",
-    "x-ratelimit-reset-tokens",
-)
-VALUES = st.one_of(
-    st.text(st.characters(max_codepoint=0x2FF), max_size=40),
-    st.floats().map(str),
-    st.integers().map(str),
-    st.datetimes().map(format_datetime),
-    st.datetimes(timezones=st.just(UTC)).map(lambda at: format_datetime(at, usegmt=True)),
-    st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
-    st.sampled_from(["0", "1h9999999m", "Wed, 04 Nov 2026 12:00:00 -2359", "T", "2026-11-04T"]),
-)
-
-
-@settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(st.sampled_from(NAMES), VALUES), st.binary(max_size=60))
-def test_a_wait_is_positive_finite_and_at_most_a_year_whatever_is_sent(headers, body):
-    seconds = retry_after(headers, b'"retryDelay":"' + body)
-    assert seconds is None or (math.isfinite(seconds) and 0 < seconds <= LONGEST)

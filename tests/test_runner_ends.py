@@ -236,7 +236,7 @@ async def test_when_the_jobs_cannot_be_read_any_further_what_is_in_flight_is_sti
 
     night = Night(concurrency=1)
     await night.runner.run(torn())
-    assert night.runner.ended_by.exit_code == 70
+    assert night.runner.ended_by.exit_code == 74
     assert "cannot be read any further" in night.runner.stopping
     assert 0 < len(night.answers) == len(night.client.times) < 6
 

@@ -1,6 +1,6 @@
-"""Whole runs in virtual time: the pace that a lane finds, nights, outages, servers half broken.
+"""Whole runs in virtual time: the pace that a lane finds, outages, servers half broken.
 
-`python tests/simulate.py` prints the same runs as tables, and the night of 300,000 jobs.
+`python tests/simulate.py` prints the same runs as tables. Nights are in `proof/test_soak.py`.
 """
 
 import math
@@ -8,7 +8,7 @@ import math
 import pytest
 from capacities import Changing, FixedWindow, Places, Queue, SlidingWindow, TokenBucket
 from model_server import Accident, Server
-from scenarios import DOWN, FIXED, MATRIX, UNSTEADY, night, partial
+from scenarios import DOWN, FIXED, MATRIX, UNSTEADY, partial
 from simulation import WARM, Scenario, simulate, simulate_fixed
 
 named = {"ids": lambda scenario: scenario.name}
@@ -104,35 +104,6 @@ def test_a_lane_is_as_fast_as_fixed_workers_and_is_refused_far_less(scenario):
 
 
 # Trouble
-
-
-@pytest.fixture(scope="module")
-def short_night():
-    """A tenth of the night; `simulate.py night` plays the whole of it."""
-    return simulate(night(jobs=30_000))
-
-
-def test_a_night_with_three_outages_answers_each_job_once(short_night):
-    assert complete(short_night)
-
-
-def test_half_an_hour_without_a_server_costs_fewer_than_200_requests(short_night):
-    for outage in short_night.scenario.server.outages:
-        assert outage.end < short_night.seconds
-        assert short_night.log.requests.between(outage.start, outage.end) < 200
-
-
-def test_a_night_leaves_no_task_behind(short_night):
-    window = 3 * short_night.scenario.concurrency
-    assert (
-        max(sample.tasks for sample in short_night.samples) <= window + 3
-    )  # the run and what stands beside it
-
-
-def test_a_night_takes_little_longer_than_its_requests_and_its_outages(short_night):
-    server = short_night.scenario.server
-    away = sum(outage.end - outage.start for outage in server.outages)
-    assert short_night.seconds <= 1.25 * (30_000 * server.mean / 8 + away)
 
 
 @pytest.mark.parametrize("scenario", DOWN, **named)

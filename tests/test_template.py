@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.sources.template import UnknownName, fill
+from batch.sources.template import LONGEST, TooLong, UnknownName, fill
 
 
 def test_a_text_goes_in_as_it_is():
@@ -81,3 +81,21 @@ def test_any_text_survives_as_a_value(before, value):
 def test_a_hostile_prompt_takes_no_long_time(piece):
     text = piece * 200_000
     assert fill(text, {"a": "x"}) == text
+
+
+def test_a_line_that_stands_for_terabytes_is_refused_before_they_are_made():
+    with pytest.raises(TooLong, match="make it longer than 16 Mi characters"):
+        fill("{{v}}" * 800_000, {"v": "x" * (4 << 20)})
+
+
+def test_a_text_may_be_filled_up_to_the_limit():
+    value = "x" * (LONGEST - len("{{v}}"))
+    assert fill("{{v}}", {"v": value}) == value
+    with pytest.raises(TooLong):
+        fill("{{v}}", {"v": value + "x"})
+
+
+def test_what_is_said_of_a_missing_name_is_short():
+    with pytest.raises(UnknownName) as told:
+        fill("{{" + "n" * 10_000 + "}}", {f"name{n}": 1 for n in range(10_000)})
+    assert len(str(told.value)) < 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from .. import __version__
-from ..errors import BatchError, RunError, UsageError
+from ..errors import MACHINE_FAULTS, BatchError, OutputError, RunError, UsageError
 from ..views.text import clean
 from .commands import COMMANDS
 from .out import put
@@ -68,26 +69,48 @@ def main(args: Sequence[str] | None = None, program: str = "overnight") -> int:
     here. A bug of ours comes out as the exception that it is.
     """
     try:
-        logging.basicConfig(format="%(levelname)s: %(message)s")
+        listen_to_log()
         code = cli.main(args, prog_name=program, standalone_mode=False)
         put(b"")  # what click printed shall not be lost, or complained of, at the very end
     except click.ClickException as error:
-        error.show()
-        if isinstance(error, click.BadParameter) and (place := origin(error)):
-            sys.stderr.write(f"The value comes from {place}.\n")
+        with contextlib.suppress(BrokenPipeError):
+            error.show()
+            if isinstance(error, click.BadParameter) and (place := origin(error)):
+                sys.stderr.write(f"The value comes from {place}.\n")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
     except (UsageError, RunError) as error:
         tell(error)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in MACHINE_FAULTS:
+            raise
+        tell(OutputError(f"the disk says no: {error.filename or 'a file'}: {error.strerror}"))
+        return 74
     return code if isinstance(code, int) else 0
+
+
+class PrintableFormatter(logging.Formatter):
+    """Log lines without what could steer a terminal: a traceback may quote a server's words."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record, its traceback below."""
+        return clean(super().format(record))
+
+
+def listen_to_log() -> None:
+    """Print what is logged to stderr, once a process."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler])
 
 
 def tell(error: BatchError) -> None:
     """Print an error for people: what it lists first, then what it says."""
     *listed, last = clean(str(error)).split("\n")
-    sys.stderr.write("\n".join([*listed, f"overnight: {last}"]) + "\n")
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write("\n".join([*listed, f"overnight: {last}"]) + "\n")
 
 
 def origin(error: click.BadParameter) -> str:

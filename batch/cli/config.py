@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 from ..errors import UsageError
 
 FILE_NAME = "overnight.toml"
+HERE = Path(FILE_NAME)
 PROVIDER_KEYS = frozenset({"base_url", "key_file", "price"})
 COMMAND_TABLES = frozenset({"run", "caption", "check", "status", "verify", "report", "export"})
 TABLES = COMMAND_TABLES | {"provider"}
@@ -32,10 +34,26 @@ def find_config(given: str | None) -> Path | None:
     """The configuration file: the given one, `./overnight.toml`, or the user's own."""
     if given:
         return Path(given)
-    for folder in (Path(), Path(click.get_app_dir("overnight"))):
+    for folder in (HERE.parent, Path(click.get_app_dir("overnight"))):
         if (path := folder / FILE_NAME).is_file():
             return path
     return None
+
+
+def check_own(path: Path, tables: Mapping[str, dict[str, Any]]) -> None:
+    """Raise `UsageError` for what a file that merely lies in the current folder may not do.
+
+    The folder may be a stranger's, unpacked or shared: it shall not start programs by being
+    stood in.
+    """
+    about, folder = path.stat(), path.absolute().parent.stat()
+    if folder.st_mode & stat.S_IWOTH and about.st_uid not in (os.geteuid(), 0):
+        raise UsageError(f"./{path} is somebody else's, in a folder that all may write into")
+    for table in tables.values():
+        for name in ("provider", "fallback"):
+            if str(table.get(name, "")).startswith("exec:"):
+                words = "is not taken from the folder you are in: if you wrote it, say"
+                raise UsageError(f"./{path}: the command in `{name}` {words} --config {path}")
 
 
 def load_config(path: Path | None) -> dict[str, dict[str, Any]]:
@@ -49,7 +67,7 @@ def load_config(path: Path | None) -> dict[str, dict[str, Any]]:
         tables = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOML error
         raise UsageError(f"{path}: {error}") from error
     for name, table in tables.items():
         if name not in TABLES:
@@ -79,6 +97,8 @@ def apply_config(ctx: click.Context, _param: click.Parameter, value: str | None)
     """
     path = find_config(value)
     tables = load_config(path)
+    if path == HERE and value is None:
+        check_own(HERE, tables)
     known = {p.name: p for p in ctx.command.params if isinstance(p, click.Option) and p.name}
     name = ctx.info_name or ""
     layers = [(f"[{name}] in {path}", command_table(tables, name, known, path))]

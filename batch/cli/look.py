@@ -22,6 +22,13 @@ from ..settings import FOLDER_PROMPT, Settings, is_stream
 from ..survey import Survey, open_sources, survey
 from .given import settings_of
 
+OUR_STARTS = tuple(
+    (*program, command)
+    for program in (("overnight",), ("python", "-m", "batch"))
+    for command in ("run", "caption")
+)
+"""How the command of a run begins."""
+
 
 class Look(Struct, frozen=True):
     """A source, its output, and how they compare."""
@@ -59,7 +66,7 @@ def look(ctx: click.Context, values: dict[str, Any]) -> Look:
         paths,
         asyncio.run(found(settings, paths, keys_known=known)),
         read_state(paths.state),
-        str(lock_facts(paths.lock).get("command") or ""),
+        last_command(paths),
     )
 
 
@@ -73,17 +80,17 @@ def with_last_options(
     given: Settings, paths: Paths, *, provider_given: bool
 ) -> tuple[Settings, bool]:
     """The settings with the last run's deciding options, and whether the keys can be compared."""
-    facts = lock_facts(paths.lock)
-    if "provider" in facts:
+    last = last_options(paths)
+    if last is not None:
         return msgspec.structs.replace(
             given,
-            provider=given.provider if provider_given else facts["provider"],
-            root=given.root or facts.get("root"),
-            ext=given.ext or tuple(facts.get("ext", ())),
-            exclude=given.exclude or tuple(facts.get("exclude", ())),
-            sidecars=msgspec.convert(facts.get("sidecars"), SidecarRules | None),
-            flags={**facts.get("flags", {}), **given.flags},
-            ambient={**given.ambient, **facts.get("ambient", {})},
+            provider=given.provider if provider_given else last.provider,
+            root=given.root or last.root,
+            ext=given.ext or last.ext,
+            exclude=given.exclude or last.exclude,
+            sidecars=last.sidecars,
+            flags={**last.flags, **given.flags},
+            ambient={**given.ambient, **last.ambient},
         ), True
     state = read_state(paths.state)
     if provider_given or (state is None and (given.flags or given.ambient)):
@@ -95,6 +102,44 @@ def with_last_options(
         provider=given.provider if state is None else state.provider,
         ambient={**unknown, **given.ambient},
     ), False
+
+
+class LastOptions(Struct, frozen=True):
+    """What the lock file tells of the last run's options (`Settings.deciding`)."""
+
+    provider: str
+    root: str | None = None
+    ext: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    sidecars: SidecarRules | None = None
+    flags: dict[str, Any] = {}
+    ambient: dict[str, Any] = {}
+
+
+def last_options(paths: Paths) -> LastOptions | None:
+    """The last run's options; None when nobody knows them.
+
+    The file may be a stranger's: what is no option of ours counts as nothing.
+    """
+    try:
+        last = msgspec.convert(lock_facts(paths.lock), LastOptions)
+    except msgspec.ValidationError:
+        return None
+    return None if "\0" in (last.root or "") else last
+
+
+def last_command(paths: Paths) -> str:
+    """What was typed to start the last run; empty when nobody knows.
+
+    It is shown to be typed again, so it has to be a run of ours with words for its options, and
+    nothing that a shell would do besides.
+    """
+    try:
+        words = shlex.split(str(lock_facts(paths.lock).get("command") or ""))
+    except ValueError:
+        return ""
+    is_ours = any(words[: len(start)] == list(start) for start in OUR_STARTS)
+    return shlex.join(words) if is_ours else ""
 
 
 async def found(settings: Settings, paths: Paths, *, keys_known: bool) -> Survey:

@@ -271,7 +271,7 @@ MANNERS = (
     flag("-n", "--dry-run", help="Only check, as `overnight check` does."),
     ESTIMATE,
     QUIET,
-    flag("-v", "--verbose", help="Tell each retry."),
+    flag("-v", "--verbose", help="Tell each retry, and where the program stands when it hangs."),
     option(
         "--progress",
         type=choice("auto", "bar", "plain", "none"),

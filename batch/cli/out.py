@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from ..errors import OutputError
+from ..printable import printable_json
 from ..views.text import clean
 
 
@@ -19,7 +20,7 @@ def put_json(value: Any) -> None:
     """Print one line of JSON."""
     import msgspec
 
-    put(msgspec.json.encode(value) + b"\n")
+    put(printable_json(msgspec.json.encode(value) + b"\n"))
 
 
 def put(data: bytes) -> None:

@@ -9,8 +9,10 @@ import click
 from ..engines.local import run_local
 from ..errors import Locked, UsageError
 from ..settings import Settings
+from ..summary import Summary
 from ..views.next_step import look_command
 from ..views.progress import make_view
+from ..views.watch import Watch
 from .check import print_check
 from .given import settings_of
 from .out import put_json
@@ -30,14 +32,20 @@ def run(settings: Settings, values: dict[str, Any]) -> int:
     if values["estimate"]:
         raise UsageError("--estimate sends nothing: add -n, or use `check`")
     view = make_view(values["progress"], quiet=values["quiet"], verbose=values["verbose"])
+    if values["verbose"]:
+        view = Watch(view)
+
+    def finish(summary: Summary) -> None:
+        """Sum up."""
+        view.close()
+        view.finish(summary)
+        if values["json"]:
+            put_json(summary.state)
+
     try:
-        summary = run_local(settings, view.event, view.glance)
+        return run_local(settings, view.event, view.glance, finish).exit_code
     except Locked as error:
         look = look_command("status", settings)
         raise Locked(f"{error}: `{look}` tells how far it is, --if-locked wait waits") from error
     finally:
         view.close()
-    view.finish(summary)
-    if values["json"]:
-        put_json(summary.state)
-    return summary.exit_code

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from .. import __version__
+from ..printable import printable
 from ..results.lock import is_locked
 from ..results.state import RunState, read_state
 from ..settings import source_label
@@ -31,7 +32,7 @@ def work(ctx: click.Context, values: dict[str, Any]) -> int:
         if values["json"]:
             put_json(state)
         else:
-            put_text("\n".join(status_lines(state, seen)))
+            put_text("\n".join(map(printable, status_lines(state, seen))))
         if not values["watch"] or state.state != "running":
             return 0
         time.sleep(INTERVAL)

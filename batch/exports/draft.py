@@ -18,9 +18,8 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from ..errors import Locked
-from ..files import part_of
+from ..files import FOLDER, part_of
 from ..lines import SLAB
-from ..media.confine import FOLDER
 from .terms import Taken
 
 DRAFT = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -15,20 +15,18 @@ import stat
 
 from msgspec import Struct
 
-from ..errors import JobError, Rejected, Retryable
+from ..errors import SHORTAGES, Crowded, JobError, Rejected, Retryable
+from ..files import open_below
 from ..printable import shortened
 
 LONGEST = 4096
 """Bytes of a reference (PATH_MAX of Linux); also bounds the work of resolving it."""
 
-FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
-FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
-
 MAYBE_A_LINK = {errno.ELOOP, errno.EMLINK, errno.ENOTDIR}
 """What the walk meets at a link (EMLINK on FreeBSD)."""
 NO_FILE = {errno.ENXIO, errno.ENODEV, errno.EOPNOTSUPP}
 """What a socket, or a device without a driver, answers."""
-PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+PASSING = {errno.ENOMEM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 """The machine's trouble, not the job's."""
 
 FORBIDDEN = (
@@ -87,6 +85,8 @@ def read_error(reference: str, error: OSError) -> JobError:
     if error.errno in NO_FILE:
         return Rejected(f"{named(reference)} is no regular file", "not_allowed")
     reason = os.strerror(error.errno) if error.errno else "unknown reason"
+    if error.errno in SHORTAGES:
+        return Crowded(f"{named(reference)} cannot be read now: {reason}", "image_unreadable")
     kind = Retryable if error.errno in PASSING else Rejected
     return kind(f"{named(reference)} cannot be read: {reason}", "image_unreadable")
 
@@ -101,7 +101,7 @@ def open_under(root: str, reference: str) -> int:
     absolute = reference.startswith("/")
     if not absolute:
         try:
-            return open_without_links(root, reference)
+            return open_below(root, reference)
         except OSError as error:
             if error.errno not in MAYBE_A_LINK:
                 raise
@@ -109,21 +109,7 @@ def open_under(root: str, reference: str) -> int:
     real = os.path.realpath(reference if absolute else f"{top}/{reference}")
     if os.path.commonpath((top, real)) != top:
         raise Rejected(f"{named(reference)} leaves the folder of the job", "not_allowed")
-    return open_without_links(top, os.path.relpath(real, top))
-
-
-def open_without_links(root: str, path: str) -> int:
-    """Open `path`, folder by folder from `root`, refusing every link on the way."""
-    *folders, name = [part for part in path.split("/") if part not in ("", ".")] or ["."]
-    here = os.open(root or ".", FOLDER)
-    try:
-        for folder in folders:
-            inner = os.open(folder, FOLDER | os.O_NOFOLLOW, dir_fd=here)
-            os.close(here)
-            here = inner
-        return os.open(name, FILE, dir_fd=here)
-    finally:
-        os.close(here)
+    return open_below(top, os.path.relpath(real, top))
 
 
 def regular_stat(fd: int, reference: str) -> os.stat_result:

@@ -13,8 +13,17 @@ import struct
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from ..image_limits import JPEG
+
 MOST_PARTS = 1_000_000
 """Segments, chunks and blocks of one file; no honest file comes near, a hostile one costs time."""
+
+MOST_SCANS = 64
+"""Passes over the picture in one JPEG; encoders make about ten. Each costs a decoder a walk over
+all pixels, and one that changes nothing takes a hundred bytes."""
+SCAN_BYTES = 16_384
+"""Of a file that no walk can follow: chance alone makes something like a scan's mark four times
+less often."""
 
 MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)
 END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
@@ -71,7 +80,12 @@ class Found(NamedTuple):
 def walk(data: bytes, media_type: str) -> Walked:
     """Walk a file whose first bytes say `media_type`; raises `Broken` or `Odd`."""
     scan = Scan(data)
-    found = WALKS[media_type](scan)
+    try:
+        found = WALKS[media_type](scan)
+    except Odd:
+        if media_type == JPEG:
+            refuse_scans(data)  # the decoder that may still read it would walk them all
+        raise
     if found.width < 1 or found.height < 1:
         raise Odd("it has no size")
     clean = scan.clean()
@@ -166,9 +180,17 @@ def walk_jpeg(scan: Scan) -> Found:
             size = scan.number(start + 5, 2), scan.number(start + 3, 2)
         elif code == 0xDA:  # SOS
             end, pictures = end_of_scan(scan, end), pictures + 1
+            if pictures > MOST_SCANS:
+                raise Broken("it holds too many scans")
         elif code == 0xE1 and not exif and data.startswith(b"Exif\0\0", start + 2):
             exif = data[start + 2 : end]
         sort_segment(scan, code, start, end)
+
+
+def refuse_scans(data: bytes) -> None:
+    """Raise `Broken` for a JPEG that no walk can follow and that seems to hold too many scans."""
+    if data.count(b"\xff\xda") > MOST_SCANS + len(data) // SCAN_BYTES:
+        raise Broken("it holds too many scans")
 
 
 def after_marker(scan: Scan) -> int:

@@ -137,7 +137,10 @@ class Loader:
         return ImageLink(part.source, part.detail)
 
     def check_body(self, body: dict[str, Any]) -> None:
-        """Hold the images of a verbatim body to the same rules; they go out as they are."""
+        """Hold the images of a verbatim body to the same rules; they go out as they are.
+
+        So do its other addresses: what a server would fetch for it, we let pass when allowed.
+        """
         rules = msgspec.structs.replace(self._rules.images, original_bytes=True)
         for url in body_images(body):
             if url.startswith("data:"):
@@ -145,7 +148,8 @@ class Loader:
                     prepare(decode_data_uri(url, rules), rules, self._rules.limits)
                 except JobError as error:
                     self.error = self.error or error
-            elif not (url.startswith(REMOTE) and self._rules.allow_remote):
+        for url in addresses(body.get("messages")):
+            if not (url.startswith(REMOTE) and self._rules.allow_remote):
                 self.error = self.error or not_fetched(url)
 
 
@@ -181,6 +185,19 @@ def body_images(body: dict[str, Any]) -> Iterator[str]:
             url = image.get("url") if isinstance(image, dict) else image
             if isinstance(url, str):
                 yield url
+
+
+def addresses(value: Any) -> Iterator[str]:
+    """Every address but `data:` in messages: what is called `url`, `video_url`, `file_uri`."""
+    if isinstance(value, list):
+        for each in value:
+            yield from addresses(each)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if not isinstance(each, str):
+                yield from addresses(each)
+            elif name.lower().endswith(("url", "uri")) and not each.startswith("data:"):
+                yield each
 
 
 def current_digests(job: Job, recorded: tuple[Media, ...], rules: ImageRules) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 from ..errors import Rejected
 from ..image_limits import ImageLimits
 from ..models import Image, ImageLink, Job, Request
+from ..printable import shortened
 from .codec import Codec
 from .connection import Completer, Connection
 from .image_tokens import Formulas
@@ -83,7 +84,7 @@ class AsyncGeneratorProvider(Codec, ProviderModelMixin):
         if job.schema is not None and not self.supports_schema:
             return f"{self.name} cannot follow a schema"
         if job.body is not None and job.url not in self.paths:
-            return f"{self.name} has no path {job.url!r}"
+            return f"{self.name} has no path {shortened(job.url)!r}"
         if self.needs_model and job.body is None and not (job.model or self.default_model):
             return f"{self.name} needs a model: add -m MODEL"
         return ""

@@ -20,6 +20,9 @@ from .retry_after import clock_time, retry_after
 WORDS_LENGTH = 4_096
 """Characters of a server's words that are looked at; the client cuts them further."""
 
+ERROR_LENGTH = 1 << 18
+"""Bytes of an error's body from which on it is read as text: no server has that much to say."""
+
 PAGE = "<page>"
 WAIT = "<retry-after>"
 PER_DAY = "<per day>"
@@ -148,7 +151,7 @@ RULES = (
     Rule(Rejected, "server_error", PASSING_STATUSES, frozenset({DO_NOT_RETRY})),
     Rule(Retryable, "server_error", PASSING_STATUSES),
     Rule(Retryable, "server_error", {400}, words=CUT_SHORT),
-    Rule(Retryable, "bad_response", {200}),
+    Rule(Retryable, "bad_response", range(201)),  # below 200 there is no reply
     Rule(Rejected, "rejected"),
 )
 """The first line that holds decides. Status 200 stands for an error without one in a 2xx body."""
@@ -220,7 +223,8 @@ def error_words(body: bytes) -> tuple[str, set[str]]:
     """
     text = body[:20_000].decode("utf-8", "replace")
     try:
-        value = msgspec.json.decode(body)
+        # Cut there it is no JSON any more, and told as the text that it is.
+        value = msgspec.json.decode(body[:ERROR_LENGTH])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return plain("<page> " + TAGS.sub(" ", text) if is_html(body) else text), set()
     codes: set[str] = set()

@@ -9,22 +9,26 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Sequence
+import ssl
+from collections.abc import Mapping, Sequence
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import pybase64
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import ContentEncodingError
 from msgspec.structs import replace
+from multidict import CIMultiDict
 from yarl import URL
 
 from .. import __version__
-from ..errors import BatchError, Halt, Rejected, Retryable, Unreachable
+from ..errors import SHORTAGES, BatchError, Crowded, Halt, Rejected, Retryable, Unreachable
 from ..models import Allowance, Base64, Call, Reply, Request
 from .allowance import allowance_of
-from .classify import error_words
+from .classify import error_words, plain
 from .codec import Codec
 from .connection import Connection
+from .pool import USE, Garbled, Pool, Use
 from .redact import redacted, secret_forms
 
 CONNECT_TIMEOUT = 10.0
@@ -37,12 +41,16 @@ DROPPED = -math.inf
 CHUNK = 48 * 1024
 """Bytes of an image encoded at a time: a multiple of 3, so that the pieces join without padding."""
 
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})
+"""What the TLS library says of a server that speaks plain HTTP, or anything else."""
+
 TROUBLES: dict[type[Exception], tuple[str, str]] = {
     aiohttp.ClientConnectorCertificateError: ("", "the certificate is not trusted: {error}"),
     aiohttp.InvalidURL: ("", "no address that can be used: {error}"),
     aiohttp.NonHttpUrlClientError: ("", "no address that can be used: {error}"),
     aiohttp.ClientHttpProxyError: ("", "the proxy refuses: {error.status} {error.message}"),
     TimeoutError: ("timeout", "no whole reply within {timeout:g} s"),
+    Garbled: ("bad_response", "the reply is no valid HTTP: {error}"),
     aiohttp.ClientPayloadError: ("connection", "the connection broke in the middle of the reply"),
     aiohttp.ClientResponseError: ("bad_response", "the reply is no valid HTTP: {error.message}"),
     Exception: ("connection", "{error}"),
@@ -94,6 +102,9 @@ class Client:
             **codec.headers(connection.key),
         }
         self._secrets = secret_forms(connection.key)
+        long = len(connection.key) >= SECRET_LENGTH
+        self._echoes = tuple(form.encode() for form in self._secrets) if long else ()
+        """The key as replies may say it; none of a short one, whose letters are in many a word."""
         self._session: aiohttp.ClientSession | None = None
         self._flights: dict[asyncio.Timeout, asyncio.Future[None]] = {}
         """The bound in time of each request that is in flight, and what tells that it ended."""
@@ -125,22 +136,45 @@ class Client:
             ended.set_result(None)
 
     async def _post(self, call: Call) -> tuple[bytes, Allowance | None]:
-        """POST the call; the body of a 2xx and what it leaves, or the error that the codec tells.
+        """POST the call, once more on a new connection when it came too late for an old one."""
+        use = Use()
+        try:
+            return await self._send(call, use)
+        except aiohttp.ClientConnectionError:
+            if not use.came_too_late:
+                raise
+        return await self._send(call, Use(is_new=True))
+
+    async def _send(self, call: Call, use: Use) -> tuple[bytes, Allowance | None]:
+        """Send it once; the body of a 2xx and what it leaves, or the error that the codec tells.
 
         The response's own headers are handed on: they find a name however it is written.
         """
+        USE.set(use)
+        try:
+            answer = await self._exchange(call)
+        except aiohttp.ClientError:
+            if use.is_flooded:
+                raise self._too_large() from None
+            raise
+        if use.is_flooded:
+            raise self._too_large()
+        return answer
+
+    async def _exchange(self, call: Call) -> tuple[bytes, Allowance | None]:
+        """One request and its reply."""
         session = self._session or self._open()
         url, proxy = self._route(call.path)
         headers = {"Content-Type": call.content_type, **call.headers}
         async with session.post(
             url, data=Pieces(call.pieces), headers=headers, proxy=proxy, allow_redirects=False
         ) as response:
-            body = await self._read(response)
+            body = self._without_echo(await self._read(response))
             if 200 <= response.status < 300:
                 return body, allowance_of(response.headers)
             if response.status == 401 and not self._connection.key:
                 raise no_key(body, self._connection.key_variable)
-            raise self._codec.classify(response.status, response.headers, body)
+            raise self._codec.classify(response.status, self._headers_of(response), body)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """The whole body; one over the cap is left, and leaving it closes the connection."""
@@ -153,9 +187,14 @@ class Client:
                 chunks.append(await response.content.readany())
                 size += len(chunks[-1])
         if size > cap:
-            words = f"the reply is larger than {cap} bytes (--max-response-bytes)"
-            raise Rejected(words, "response_too_large", response.status)
+            raise self._too_large(response.status)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _too_large(self, status: int | None = None) -> Rejected:
+        """A reply over the cap."""
+        cap = self._connection.max_response_bytes
+        words = f"the reply is larger than {cap} bytes (--max-response-bytes)"
+        return Rejected(words, "response_too_large", status)
 
     def _route(self, path: str) -> tuple[URL, str | None]:
         """The address of a path of the wire and the proxy on the way, both looked up once."""
@@ -173,8 +212,11 @@ class Client:
     def _open(self) -> aiohttp.ClientSession:
         """The session, made with the first request because it needs the running loop."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._connection.concurrency, limit_per_host=0, ttl_dns_cache=300
+            connector=Pool(
+                self._connection.max_response_bytes,
+                limit=self._connection.concurrency,
+                limit_per_host=0,
+                ttl_dns_cache=300,
             ),
             timeout=aiohttp.ClientTimeout(
                 total=None,  # `complete` bounds the whole, so that `drop` can end it too
@@ -192,12 +234,26 @@ class Client:
         """An error's text as it may be kept: without the key in any of its forms, and cut."""
         return redacted(text, self._secrets)[:MESSAGE_LENGTH]
 
-    def _without_key(self, reply: Reply) -> Reply:
-        """The reply as it may be kept, should the server say our key in it.
+    def _without_echo(self, body: bytes) -> bytes:
+        """A body without our key, before anybody reads it, who may fail and quote it.
 
         A short key ("EMPTY", "x") is no secret, and its letters are words of many an answer.
         """
-        if len(self._connection.key) < SECRET_LENGTH:
+        for echo in self._echoes:
+            if echo in body:
+                body = body.replace(echo, b"[key]")
+        return body
+
+    def _headers_of(self, response: aiohttp.ClientResponse) -> Mapping[str, str]:
+        """The headers of an error, which may say our key too (`Location`, a request repeated)."""
+        held = response.headers
+        if not any(secret in value for secret in self._secrets for value in held.values()):
+            return held
+        return CIMultiDict((name, redacted(value, self._secrets)) for name, value in held.items())
+
+    def _without_key(self, reply: Reply) -> Reply:
+        """The reply as it may be kept, should escapes in its body have spelt our key."""
+        if not self._echoes:
             return reply
         told = reply.text + reply.model + reply.finish_reason
         if not any(secret in told for secret in self._secrets):
@@ -237,18 +293,32 @@ def no_key(body: bytes, variable: str) -> Halt:
     return Halt(f"the server wants a key, none was given: {how} (HTTP 401: {error_words(body)[0]})")
 
 
+def no_connection(place: str, cause: OSError) -> Halt | Retryable:
+    """What it means that no connection comes about."""
+    if isinstance(cause, ssl.SSLError):
+        reason = (cause.reason or "handshake failed").lower().replace("_", " ")
+        if cause.reason in NO_TLS:
+            return Halt(f"{place} does not speak TLS ({reason}): is the base URL one of http://?")
+        return Unreachable(f"no TLS with {place} ({reason})", "connection")
+    number = cause.errno or 0
+    why = os.strerror(number) if number > 0 else cause.strerror or "it hung up"
+    if number in SHORTAGES:
+        return Crowded(f"no connection to {place}: {why}", "connection")
+    return Unreachable(f"nothing answers at {place} ({why})", "connection")
+
+
 def transport_error(error: Exception, timeout: float) -> Halt | Retryable:
     """What an error below HTTP means; `timeout` is the bound of an attempt in seconds."""
     if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(
         error, aiohttp.ClientConnectorCertificateError
     ):
-        number = error.os_error.errno or 0
-        why = os.strerror(number) if number > 0 else error.os_error.strerror or str(error)
-        return Unreachable(f"nothing answers at {error.host}:{error.port} ({why})", "connection")
+        return no_connection(f"{error.host}:{error.port}", error.os_error)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return Unreachable(f"no connection: {error}", "connection")
+    if isinstance(error.__cause__, ContentEncodingError):
+        error = Garbled(error.__cause__.message)
     code, words = next(told for kind, told in TROUBLES.items() if isinstance(error, kind))
-    words = words.format(error=error, timeout=timeout) or type(error).__name__
+    words = plain(words.format(error=error, timeout=timeout)) or type(error).__name__
     return Retryable(words, code) if code else Halt(words)
 
 

@@ -52,10 +52,16 @@ class Choice(Struct):
     error: Any = None
 
 
+class Choices(Struct, array_like=True):
+    """The first choice; others are passed over, however many they are."""
+
+    first: Choice | None = None
+
+
 class ChatReply(Struct):
     """What of a chat completion is read; anything may be missing."""
 
-    choices: list[Choice] | None = None
+    choices: Choices | None = None
     model: Any = None
     usage: Any = None
     error: Any = None
@@ -120,7 +126,7 @@ class OpenAI(AsyncGeneratorProvider, ProviderModelMixin):
     def decode(self, body: bytes) -> Reply:
         """The first choice; raises a `JobError` for an error, a refusal or no answer at all."""
         reply = read_json(body, ChatReply)
-        choice = reply.choices[0] if reply.choices else None
+        choice = reply.choices.first if reply.choices else None
         error = reply.error or (choice and choice.error)
         if error:
             raise error_in_reply(error, self.rules)

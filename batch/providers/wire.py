@@ -14,9 +14,10 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from ..errors import BatchError, RateLimited, Retryable
+from ..errors import BatchError, RateLimited, Rejected, Retryable
 from ..models import Base64, Call, Image
 from .classify import RULES, THROTTLED, Rule, classify, error_words, is_html
+from .weight import is_too_heavy
 
 ReplyType = TypeVar("ReplyType")
 
@@ -89,8 +90,11 @@ def read_json(body: bytes, shape: type[ReplyType]) -> ReplyType:
     """The JSON of a 2xx body as `shape`, whatever content type it came with.
 
     Raises `RateLimited` for a page or text that speaks of a limit, as free hosts send with status
-    200, and `Retryable` (`bad_response`) for everything else that is no such JSON.
+    200, `Rejected` (`response_too_large`) for one of too many values, and `Retryable`
+    (`bad_response`) for everything else that is no such JSON.
     """
+    if is_too_heavy(body, shape):
+        raise Rejected("the reply holds too many values", "response_too_large", 200)
     try:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import part_of, private, sync_folder, write_synced
+from ..files import anew, part_of, private, sync_folder, write_synced
 from ..lines import SLAB
 
 RESERVE = 4 << 20
@@ -27,9 +27,9 @@ class AppendFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        existed = path.exists()
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
         try:
+            existed = path.exists()
             self._fd = private(str(path), flags)
             self.began = os.fstat(self._fd).st_size
             """The size when it was opened: what is beyond was appended since."""
@@ -94,7 +94,7 @@ class AppendFile:
         if os.fstat(self._fd).st_nlink:
             return None
         part = part_of(self.path)
-        with open(part, "wb", opener=private) as file:
+        with open(part, "wb", opener=anew) as file:
             write_synced(file, self._slabs())
         saved = self.path
         with contextlib.suppress(FileExistsError):
@@ -115,8 +115,9 @@ class AppendFile:
             yield slab
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
+        """Close the file; what could go wrong with its lines was told by `sync`."""
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
 
 
 class Reserve:
@@ -129,7 +130,7 @@ class Reserve:
         self._path = path
         self._held = True
         try:
-            fd = private(str(path), os.O_WRONLY | os.O_CREAT)
+            fd = anew(str(path), os.O_WRONLY)
             try:
                 os.posix_fallocate(fd, 0, RESERVE)
             finally:
@@ -143,6 +144,7 @@ class Reserve:
     def release(self) -> bool:
         """Free the space, once; whether there was some."""
         if self._held:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # what stands there is none of ours
+                self._path.unlink(missing_ok=True)
         had, self._held = self._held, False
         return had

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import UsageError
+from ..files import private
 from ..lines import SLAB, Line, LineCutter
 from .records import KEY_MASK, LONGEST_RECORD, ROW, ROW_FRAME, Row, decoded, key_bits, row_head
 
@@ -23,7 +24,7 @@ MOST_PROVIDERS = 1 << OFFSET_BIT - PROVIDER_BIT
 def file_lines(path: Path, longest: int = LONGEST_RECORD, start: int = 0) -> Iterator[Line]:
     """The lines of a file from the offset `start` on; none when it does not exist."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = private(str(path), os.O_RDONLY)
     except FileNotFoundError:
         return
     try:

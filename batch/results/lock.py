@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ..errors import Locked, OutputError
+from ..files import private, read_private
 
 NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """What the system says of a folder that we may not write in."""
@@ -19,6 +20,9 @@ NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 LOOKS = 5
 BETWEEN_LOOKS = 0.02
 """How often, and after how many seconds, a lock that is taken is tried again."""
+
+MOST_FACTS = 16 << 20
+"""Bytes that are read of what the last holder told; a prompt is among them."""
 
 
 class Lock:
@@ -40,7 +44,7 @@ class Lock:
         cannot be made or locked.
         """
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = private(str(self._path), os.O_RDWR | os.O_CREAT)
         except OSError as error:
             words = f"cannot create {self._path}: {error.strerror}"
             elsewhere = ": -o FILE writes elsewhere" if error.errno in NOT_OURS else ""
@@ -101,7 +105,7 @@ def take(fd: int) -> None:
 def is_locked(path: Path) -> bool:
     """Whether a living run holds the lock."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = private(str(path), os.O_RDONLY)
     except OSError:
         return False
     try:
@@ -116,8 +120,8 @@ def is_locked(path: Path) -> bool:
 def lock_facts(path: Path) -> dict[str, Any]:
     """What the last holder told; empty when nothing usable is there."""
     try:
-        facts = msgspec.json.decode(path.read_bytes().partition(b"\n")[0])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        facts = msgspec.json.decode(read_private(path, MOST_FACTS).partition(b"\n")[0])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
 

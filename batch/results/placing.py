@@ -11,7 +11,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from ..files import part_of, write_synced
-from ..lines import SLAB
+
+LONGEST = 16 << 20
+"""Bytes of a sidecar that is read; a larger one is somebody's and no caption."""
 
 
 class Found(Struct, frozen=True):
@@ -41,7 +43,9 @@ def read_sidecar(path: Path) -> Found | None:
         about = os.fstat(fd)
         if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.EINVAL, "no regular file", str(path))
-        data = b"".join(iter(lambda: os.read(fd, SLAB), b""))
+        if about.st_size > LONGEST:
+            raise OSError(errno.EFBIG, "too large for a sidecar", str(path))
+        data = os.read(fd, about.st_size + 1)
     finally:
         os.close(fd)
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape").rstrip("\r\n")

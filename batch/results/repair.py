@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import OutputError
-from ..files import part_of, private, sync_folder, write_synced
+from ..files import anew, part_of, private, sync_folder, write_synced
 from ..lines import SLAB, Line
 from .index import Index, failed_row, file_lines
 from .paths import Paths
@@ -46,7 +46,7 @@ def repair_tail(path: Path, torn: Path, read: Callable[[Line], object]) -> bool:
     fragment.
     """
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = private(str(path), os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
@@ -153,8 +153,7 @@ def copy_without(path: Path, target: Path, gone: Collection[int]) -> None:
             else:
                 yield from raw_pieces(path, line)
 
-    target.unlink(missing_ok=True)
-    with open(target, "xb", opener=private) as file:
+    with open(target, "wb", opener=anew) as file:
         write_synced(file, kept())
     if dropped != len(gone):
         words = f"{dropped} lines would have gone instead of {len(gone)}"

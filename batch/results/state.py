@@ -8,7 +8,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from ..files import part_of, private
+from ..files import anew, part_of, read_private
+
+MOST_STATE = 1 << 20
+"""Bytes of a state that are read; a true one has some 5,000."""
 
 
 class OldestInFlight(Struct, frozen=True):
@@ -68,7 +71,7 @@ class RunState(Struct, frozen=True):
 def write_state(path: Path, state: RunState) -> None:
     """Replace the state file atomically; raises `OSError`."""
     part = part_of(path)
-    with open(part, "wb", opener=private) as file:
+    with open(part, "wb", opener=anew) as file:
         file.write(msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n")
     part.replace(path)
 
@@ -76,6 +79,6 @@ def write_state(path: Path, state: RunState) -> None:
 def read_state(path: Path) -> RunState | None:
     """The state that a run left; None when there is none that can be read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunState)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.json.decode(read_private(path, MOST_STATE), type=RunState)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

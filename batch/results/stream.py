@@ -6,6 +6,7 @@ import os
 
 from ..errors import OutputError
 from ..models import Failed, Result
+from ..printable import printable_json
 from .records import encode_line
 
 STDOUT = 1
@@ -17,11 +18,11 @@ class Stream:
 
     def append(self, result: Result) -> None:
         """Write an answer to stdout; raises `OutputError` when nobody reads it any more."""
-        write_all(STDOUT, encode_line(result))
+        write_all(STDOUT, printable_json(encode_line(result)))
 
     def append_failed(self, failed: Failed) -> None:
         """Write a failure to stderr."""
-        write_all(STDERR, encode_line(failed.line()))
+        write_all(STDERR, printable_json(encode_line(failed.line())))
 
     async def settled(self) -> None:
         """Nothing is kept back."""

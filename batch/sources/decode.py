@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 import msgspec
+
+from ..printable import shortened
 
 DEEPEST = 200
 """Levels of nesting: everything that walks a job later does so by recursion."""
@@ -65,9 +68,10 @@ def refuse_repeated_keys(data: bytes) -> None:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = dict(pairs)
         if len(names) < len(pairs):
-            seen = [name for name, _ in pairs]
-            again = next(name for name in names if seen.count(name) > 1)
-            raise BadLine(f"the key `{again}` stands twice in one object")
+            again = next(
+                name for name, times in Counter(each[0] for each in pairs).items() if times > 1
+            )
+            raise BadLine(f"the key `{shortened(again)}` stands twice in one object")
         return names
 
     json.loads(data, object_pairs_hook=unique, parse_int=str)

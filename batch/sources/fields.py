@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from ..printable import shortened
 from .decode import BadLine
 
 RIVALS = (("prompt", "messages"), ("image", "images"), ("id", "custom_id"))
@@ -88,6 +89,8 @@ def converted(fields: dict[str, Any]) -> JobFields:
     words = PLACE.sub("", words).replace("Expected", "expected").replace("Invalid", "invalid")
     if found := UNKNOWN_FIELD.search(words):
         words = unknown(found[1], IN_MESSAGES if where else JobFields.__struct_fields__)
+    else:
+        words = shortened(words)  # it may hold what the line gave for a `type`
     if where.endswith(".type"):
         words += " (a part is text or image_url)"
     raise BadLine(f"`{where}`: {words}" if where else words)
@@ -95,5 +98,6 @@ def converted(fields: dict[str, Any]) -> JobFields:
 
 def unknown(name: str, known: Collection[str], words: str = "unknown field") -> str:
     """What to say of an unknown name: the nearest known one when there is one."""
+    name = shortened(name)
     near = difflib.get_close_matches(name, sorted(known), n=1)
     return f"{words} `{name}`" + (f", did you mean `{near[0]}`?" if near else "")

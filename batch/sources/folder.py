@@ -147,7 +147,7 @@ class FolderSource:
         """Whether images came or went since the folder was opened."""
         try:
             return self._listed() != self._files
-        except OSError:
+        except (OSError, UsageError):
             return True
 
     async def close(self) -> None:

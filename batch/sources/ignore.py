@@ -9,15 +9,19 @@ stands in a folder that is left out cannot be taken back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UsageError
+from ..files import read_below
+from ..printable import shortened
 
 FILE_NAME = ".overnightignore"
+LONGEST_FILE = 1 << 20
+"""Bytes of that file; it comes with the folder, so from anybody."""
 
-GLOB = re.compile(r"(\*\*/)|(/\*\*)\Z|(\*+)|(\?)|(\[[!^]?\]?[^\]/]*\])|\\(.)|(.)", re.DOTALL)
+GLOB = re.compile(r"(\*+)|(\?)|(\[[!^]?\]?[^\]/]*\])|\\(.)|(.)", re.DOTALL)
 
 
 OPERATORS = re.compile(r"[\\\[\]^&|~]")
@@ -27,9 +31,32 @@ OPERATORS = re.compile(r"[\\\[\]^&|~]")
 class Pattern(NamedTuple):
     """One line."""
 
-    finds: re.Pattern[str]
+    parts: tuple[re.Pattern[str] | None, ...]
+    """What the names of a path have to be, one after the other; None for any number of them."""
     folders_only: bool
     takes_back: bool
+
+    def fits(self, names: Sequence[str]) -> bool:
+        """Whether a path of these names is meant, in time that grows with both alone."""
+        parts, last = self.parts, len(self.parts) - 1
+        if last == 1 and parts[0] is None and parts[1] is not None:
+            return parts[1].fullmatch(names[-1]) is not None
+        reached = {0}  # how many parts may be behind us
+        for name in names:
+            after: set[int] = set()
+            for at in self._passed(reached) - {last + 1}:
+                part = parts[at]
+                if part is None:
+                    after |= {at, at + 1}
+                elif part.fullmatch(name):
+                    after.add(at + 1)
+            reached = after
+        return last + 1 in reached
+
+    def _passed(self, reached: set[int]) -> set[int]:
+        """Those and where else one stands when `**` is no name at all; the last one is some."""
+        last = len(self.parts) - 1
+        return reached | {at + 1 for at in reached if at < last and self.parts[at] is None}
 
 
 class Ignore:
@@ -46,7 +73,10 @@ class Ignore:
         """
         path = Path(folder, FILE_NAME)
         try:
-            lines = path.read_text("utf-8-sig").splitlines()
+            data = read_below(folder, FILE_NAME, LONGEST_FILE + 1)
+            if len(data) > LONGEST_FILE:
+                raise UsageError(f"{path} is over the limit of {LONGEST_FILE:,} bytes")
+            lines = data.decode("utf-8-sig").splitlines()
         except FileNotFoundError:
             lines = []
         except OSError as error:
@@ -57,8 +87,9 @@ class Ignore:
 
     def leaves_out(self, path: str, *, is_folder: bool) -> bool:
         """Whether a file or folder is left out; those that it stands in were asked before."""
+        names = path.split("/")
         for pattern in reversed(self._patterns):
-            if (is_folder or not pattern.folders_only) and pattern.finds.fullmatch(path):
+            if (is_folder or not pattern.folders_only) and pattern.fits(names):
                 return not pattern.takes_back
         return False
 
@@ -74,36 +105,39 @@ def pattern_of(line: str) -> Pattern | None:
     takes_back = text.startswith("!")
     text = text.removeprefix("!")
     folders_only = text.endswith("/")
-    text = text.rstrip("/")
-    anchored = "/" in text
-    head = "" if anchored else "(?:.*/)?"
+    text = text.removesuffix("/")
+    globs = text.removeprefix("/").split("/") if "/" in text else ["**", text]
     try:
-        finds = re.compile(head + translated(text.removeprefix("/")), re.DOTALL)
+        parts = [part_of(glob) for glob in globs]
     except re.error as error:
-        raise UsageError(f"{line!r} is no pattern: {error}") from error
-    return Pattern(finds, folders_only, takes_back)
+        raise UsageError(f"{shortened(line)!r} is no pattern: {error}") from error
+    # Several `**` in a row say no more than one.
+    once = [part for at, part in enumerate(parts) if part or not at or parts[at - 1]]
+    return Pattern(tuple(once), folders_only, takes_back)
 
 
-def translated(glob: str) -> str:
-    """A glob as a regular expression."""
-
-    def piece(found: re.Match[str]) -> str:
-        folders, below, stars, one, some, escaped, plain = found.groups()
-        if folders:
-            text = "(?:.*/)?"
-        elif below:
-            text = "/.+"
-        elif stars:
-            text = "[^/]*"
-        elif one:
-            text = "[^/]"
-        elif some:
-            inside = some[1:-1]
-            negated = inside.startswith(("!", "^"))
-            inside = OPERATORS.sub(r"\\\g<0>", inside[negated:])
-            text = f"(?!/)[{'^' if negated else ''}{inside}]"
+def part_of(glob: str) -> re.Pattern[str] | None:
+    """What one name has to be; None for `**`."""
+    if glob == "**":
+        return None
+    pieces = [""]  # those between the stars
+    for found in GLOB.finditer(glob):
+        stars, one, some, escaped, plain = found.groups()
+        if stars:
+            pieces.append("")
         else:
-            text = re.escape(escaped or plain)
-        return text
+            pieces[-1] += "." if one else class_of(some) if some else re.escape(escaped or plain)
+    first, *middle = pieces
+    if not middle:
+        return re.compile(first, re.DOTALL)
+    # Where a piece is found first no later place is better, so nothing is tried twice.
+    found_first = "".join(f"(?>.*?{piece})" for piece in middle[:-1])
+    return re.compile(f"{first}{found_first}.*{middle[-1]}", re.DOTALL)
 
-    return GLOB.sub(piece, glob)
+
+def class_of(some: str) -> str:
+    """One of several characters, as a regular expression."""
+    inside = some[1:-1]
+    negated = inside.startswith(("!", "^"))
+    inside = OPERATORS.sub(r"\\\g<0>", inside[negated:])
+    return f"[{'^' if negated else ''}{inside}]"

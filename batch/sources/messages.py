@@ -7,7 +7,7 @@ from msgspec import UNSET
 from ..models import ImageRef, JobMessage, JobPart, Text
 from .decode import BadLine
 from .fields import ImageFields, JobFields, MessageFields, TextFields
-from .template import UnknownName, fill
+from .template import TooLong, UnknownName, fill
 
 ADDRESSES = ("data:", "http://", "https://")
 """What the image parts of messages may hold beside paths; `image` and `images` hold paths only."""
@@ -38,7 +38,7 @@ def filled(text: str, fields: JobFields) -> str:
         return text
     try:
         return fill(text, fields.vars)
-    except UnknownName as error:
+    except (TooLong, UnknownName) as error:
         raise BadLine(str(error)) from error
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import UNSET
 
 from ..models import Job
+from ..printable import shortened
 from .decode import BadLine, decoded
 from .fields import RIVALS, converted, refuse_rivals, unknown
 from .ids import derived_id, hashed_id, own_id
@@ -128,7 +129,8 @@ class LineParser:
         """The job of an OpenAI batch line, whose body goes out verbatim; raises `BadLine`."""
         for name in written:
             if name not in BATCH_FIELDS:
-                raise BadLine(f"`{name}` cannot stand beside `body`, which goes out as it is")
+                words = "cannot stand beside `body`, which goes out as it is"
+                raise BadLine(f"`{shortened(name)}` {words}")
         refuse_rivals(written)
         if "meta" in self._inherited:
             written = {"meta": self._inherited["meta"], **written}

@@ -10,6 +10,8 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from ..files import read_below
+
 FROM_TEXT = frozenset({"tags", "caption"})
 """Names whose value is the text beside the picture."""
 
@@ -25,7 +27,7 @@ def picture_vars(root: str, path: str, names: Collection[str]) -> dict[str, str]
     it is in; `tags` and `caption` are the text of the `.txt` beside it, empty where there is none.
     """
     whole = Path(root, path)
-    text = text_beside(whole) if FROM_TEXT & set(names) else ""
+    text = text_beside(root, path) if FROM_TEXT & set(names) else ""
     values = {
         "name": whole.name,
         "stem": whole.stem,
@@ -36,15 +38,15 @@ def picture_vars(root: str, path: str, names: Collection[str]) -> dict[str, str]
     return {key: os.fsencode(value).decode("utf-8", "replace") for key, value in values.items()}
 
 
-def text_beside(image: Path) -> str:
-    """The text in the `.txt` of a picture, on one line; empty where none can be read."""
+def text_beside(root: str, path: str) -> str:
+    """The text in the `.txt` of a picture, on one line; empty where none can be read.
+
+    It goes out with the prompt, so no link is followed: it could lead to any file of the user.
+    """
     try:
-        fd = os.open(image.with_suffix(TEXT_SUFFIX), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            data = os.read(fd, LONGEST_TEXT)
-        finally:
-            os.close(fd)
-    except OSError:
+        name = str(Path(path).with_suffix(TEXT_SUFFIX))
+        data = read_below(root, name, LONGEST_TEXT)
+    except (OSError, ValueError):
         return ""
     text = data.decode("utf-8-sig", "replace").replace("\0", "")
     return " ".join(text.split())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import BatchError, OutputError, UsageError
-from ..files import part_of, private, write_synced
+from ..files import anew, part_of, write_synced
 from ..lines import SLAB
 
 
@@ -43,7 +43,7 @@ def write_spool(spool: Path, pieces: Iterator[bytes]) -> None:
     """Write the file `spool`; it stands there whole or not at all. Raises `OutputError` (73)."""
     part = part_of(spool)
     try:
-        with open(part, "wb", opener=private) as file:
+        with open(part, "wb", opener=anew) as file:
             write_synced(file, pieces)
         part.replace(spool)
     except OSError as error:

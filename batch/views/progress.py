@@ -12,11 +12,13 @@ from typing import Literal, Protocol
 from ..events import (
     Event,
     FellBack,
+    Narrowed,
     Paused,
     Planned,
     Repaired,
     Retrying,
     Stopping,
+    Told,
     Unwritable,
     Waiting,
     Woke,
@@ -59,13 +61,8 @@ def say(text: str) -> None:
 def words_of(event: Event, *, verbose: bool) -> str:
     """An event as a line; empty for what is only told when asked."""
     match event:
-        case Waiting(reason):
-            text = f"{reason}: waiting for its end"
-        case Planned():
-            text = planned_words(event)
-        case Repaired(lines, path):
-            run = "its job runs" if lines == 1 else "their jobs run"
-            text = f"repaired: {count(lines, 'damaged line')} moved to {path}; {run} again"
+        case Waiting() | Narrowed() | Planned() | Repaired():
+            text = words_before(event)
         case Unwritable(reason):
             text = f"{reason}\nthe answers are safe in the results file; the run goes on"
         case Paused(seconds, reason):
@@ -81,6 +78,21 @@ def words_of(event: Event, *, verbose: bool) -> str:
         case _:
             text = ""
     return text
+
+
+def words_before(event: Told) -> str:
+    """What is told before the first request."""
+    match event:
+        case Waiting(reason):
+            return f"{reason}: waiting for its end"
+        case Narrowed(asked, concurrency, files):
+            fewer = f"{concurrency:,} at once instead of {asked:,}"
+            return f"{fewer}: this process may have {files:,} files open (ulimit -n)"
+        case Planned():
+            return planned_words(event)
+        case Repaired(lines, path):
+            run = "its job runs" if lines == 1 else "their jobs run"
+            return f"repaired: {count(lines, 'damaged line')} moved to {path}; {run} again"
 
 
 def planned_words(plan: Planned) -> str:

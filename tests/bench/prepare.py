@@ -24,6 +24,7 @@ from batch.loader import THREADS, Loader
 from batch.media.load import ImageRules
 from batch.media.prepare import prepare
 from batch.media.request import LoadRules
+from batch.suspects import Suspects
 
 SIDE = 1024
 IMAGES = 20
@@ -85,7 +86,7 @@ async def lags(data: bytes) -> str:
     """The lines that tell the lag, idle and while images are prepared."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.jpg").write_bytes(data)
-        loader = Loader(LoadRules(ImageRules(max_side=SIDE)), 256 << 20)
+        loader = Loader(LoadRules(ImageRules(max_side=SIDE)), 256 << 20, Suspects())
         jobs = [job(f"j{n}", images=["a.jpg"], root=folder) for n in range(LOADED)]
         load = [lambda each=each: loader.load(each, "m") for each in jobs]
         idle = await lag_while(lambda: asyncio.gather(asyncio.sleep(2)))

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import IO, ClassVar
 
-from ...errors import Halt, JobError, Rejected, Retryable, RunError, UsageError
+from ...errors import Crowded, Halt, JobError, Rejected, Retryable, RunError, UsageError
 from ...models import Image, Job, Message, Reply, Request
 from ...printable import printable, shortened
 from ...processes import without_keys
@@ -227,5 +227,5 @@ def not_started(error: OSError) -> JobError | RunError:
     if error.errno == errno.E2BIG:
         return Rejected(words, "command_failed")
     if error.errno in SHORTAGES:
-        return Retryable(words, "command_failed")
+        return Crowded(words, "command_failed")
     return Halt(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from msgspec import Struct
 
 from ...errors import OutputError
-from ...files import part_of, private
+from ...files import anew, part_of
 from ...results.records import encode_line
 from .figures import HEIGHT
 from .items import Item
@@ -77,10 +78,10 @@ def write_page(path: Path, page: bytes) -> None:
     """Put the page in place, whole and for its owner's eyes; raises `OutputError` (73)."""
     new = part_of(path)
     try:
-        new.unlink(missing_ok=True)
-        with open(new, "wb", opener=private) as file:
+        with open(new, "wb", opener=anew) as file:
             file.write(page)
         new.replace(path)
     except OSError as error:
-        new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror}", 73) from error
