@@ -61,6 +61,7 @@ def test_after_any_power_cut_no_answer_that_was_on_the_disk_is_lost(
 
 def test_with_sync_each_what_is_counted_is_on_the_disk(trial, count):
     often = {"batch.recorder.HEARTBEAT": 0.0, "batch.recorder.TICK": 0.002}
+    trial.server.latency = 0.1  # so that the state is told many times before the last answer
     told = trial.run(None, "--sync", "each", "--sidecar", "none", constants=often)
     disk, looks = Disk(trial.before), 0
     for call in told.log:
