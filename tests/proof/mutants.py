@@ -167,7 +167,7 @@ MUTANTS = (
         "        self._waiting.append(answer_of(result))\n"
         "        self._start()\n"
         "        self._journal.append(result)\n",
-        ("test_cli_caption.py",),
+        ("proof/test_torture.py -k sidecar",),
     ),
     Mutant(
         "exit 0 with failed jobs",

@@ -52,6 +52,22 @@ def test_whichever_write_is_cut_short_no_line_is_half(trial, many, count):
     count(cases=3 * len(points))
 
 
+def test_an_answer_that_cannot_be_saved_has_no_sidecar(trial, count):
+    places = {"kinds": ["write"], "ending": ".results.jsonl"}
+    writes = trial.run(places).counted
+    for at in range(1, writes + 1):
+        trial.restore()
+        told = trial.run(places | {"error": errno.EIO, "at": at, "times": FOREVER})
+        assert told.code == 74, told
+        saved = {name for name, _ in trial.answers()}
+        now = trial.files()
+        written = {
+            path for path in trial.photos.glob("*.txt") if now[path] != trial.before.get(path)
+        }
+        assert {f"{path.stem}.png" for path in written} <= saved, told
+    count(cases=writes)
+
+
 NAMES = {"write": "write", "ftruncate": "truncate", "rename": "rename", "unlink": "unlink"}
 """Calls to the kernel, and how the seam notes them."""
 DONE = re.compile(r"^\d+ +(\w+)\((?:\d+<|\")([^>\"]*).* = \d+$", re.MULTILINE)
