@@ -277,7 +277,7 @@ class Planner:
             return
         if recorded is not None:
             plan.superseded.append(self._index.offset(job.id))
-        if failure is not None or self._rules.fresh:
+        if failure is not None or (self._rules.fresh and recorded is not None):
             plan.settled.add(hash(job.id))
         todo.append(address)
         plan.measure(job)
@@ -290,7 +290,7 @@ class Planner:
         if recorded is not None and self._is_current(job, recorded, keys):
             plan.done += 1
             plan.answered_by[self._index.provider(job.id)] += 1
-            if failure is not None:
+            if failure is not None or self._failed.is_outdated(job.id):
                 plan.settled.add(hash(job.id))
             return True
         if recorded is None and failure is not None and not self._runs_again(job, failure, keys):

@@ -111,7 +111,7 @@ class Session:
                     raise
                 return self._summary(0, skipped=True)
             await self._prepare(found)
-            anew = lock if self._settings.fresh else None
+            anew = lock if self._settings.fresh and self._settings.limit is None else None
             with telling_anew(anew, now(), self._recorder.answers):
                 await self._work(ways, sources, found.sidecars)
             return self._sum_up(found, sources)
@@ -239,13 +239,13 @@ class Session:
                 runner.record_failed(bad_line(entry, self._rules.run_id))
             await runner.run(self._suspects.last(self._jobs(sources)))
         finally:
-            heart.cancel()
-            await asyncio.wait([heart])
             try:
                 for route in routes:
                     await route.completer.close()
             finally:
                 await self._close(records)
+                heart.cancel()
+                await asyncio.wait([heart])
 
     def _records(self, sidecars: Sidecars | None) -> Journal | Attached | Stream:
         """Where outcomes go."""

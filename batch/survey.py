@@ -16,7 +16,7 @@ from .errors import OutputError, UsageError
 from .moved import Carried, Recorded, carry_over
 from .plan import Plan, Planner
 from .providers.base import AsyncGeneratorProvider
-from .results.anew import begun_anew
+from .results.anew import begun_anew, is_answered_since
 from .results.archive import Archive
 from .results.index import FailedIndex, Index
 from .results.lock import lock_facts
@@ -60,9 +60,21 @@ async def read_indexes(paths: Paths | None) -> tuple[Index, FailedIndex, str]:
     """
     if paths is None:
         return Index(Path()), FailedIndex(), ""
-    since = begun_anew(lock_facts(paths.lock))
+    since = await moment_of_beginning(paths)
     index = await read(Index.scan, paths.results)
     return index, await read(partial(FailedIndex.scan, since=since), paths.failed), since
+
+
+async def moment_of_beginning(paths: Paths) -> str:
+    """Since when older answers count no more (`--fresh`); empty when they all count.
+
+    So they do after a run that was killed before its first answer. Raises `OutputError` (73).
+    """
+    since = begun_anew(lock_facts(paths.lock))
+    for path in (paths.results, paths.superseded) if since else ():
+        if await read(partial(is_answered_since, moment=since), path):
+            return since
+    return ""
 
 
 async def read(scan: Callable[[Path], Found], path: Path) -> Found:

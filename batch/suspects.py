@@ -51,11 +51,12 @@ class Suspects:
 
         `window` is how many jobs a run has under way at most.
         """
-        if paths.marks.exists():
-            return cls(paths.marks, deaths_told(paths.marks))
+        if deaths := deaths_told(paths.marks):
+            return cls(paths.marks, deaths)
         last = read_state(paths.state)
-        died = paths.reserve.exists() or (last is not None and last.state == "running")
-        return cls(paths.marks, unknown=window) if died else cls()
+        if paths.reserve.exists() or (last is not None and last.state == "running"):
+            return cls(paths.marks, unknown=window)
+        return cls(paths.marks) if paths.marks.exists() else cls()
 
     def _times(self, job: Job) -> int:
         """At how many deaths in a row a job was in flight."""

@@ -111,3 +111,9 @@ def test_what_is_no_packet_is_refused(data, words):
 
 def test_a_packet_in_another_encoding_is_read():
     assert Packet(EDITED.replace("UTF-8", "UTF-16").encode("utf-16")).says(SUBJECT).endswith("Dog")
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "utf-7", "utf-32", "hex", "rot13", "foo"])
+def test_an_encoding_that_cannot_be_read_is_no_packet(encoding):
+    with pytest.raises(NoPacket):
+        Packet(f'<?xml version="1.0" encoding="{encoding}"?><a/>'.encode())

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ..lines import SLAB
 from ..results.exiftool import INSTALL, MOST, Change, ExifTool
+from ..results.placing import LONGEST
 from ..results.sidecar_rules import xmp_name
 from ..results.xmp import Field, field_of
 from ..results.xmp_read import NoPacket, Packet
@@ -156,6 +157,7 @@ class Sidecars:
         finally:
             os.close(folder)
         with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise NoPacket("is no file")
+            about = os.fstat(fd)
+            if not stat.S_ISREG(about.st_mode) or about.st_size > LONGEST:
+                raise NoPacket("is no file of a size that a packet has")
             return b"".join(iter(lambda: file.read(SLAB), b""))

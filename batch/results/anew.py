@@ -8,9 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
+from .index import file_lines
 from .lock import Lock
+from .records import decoded
+
+
+class Finished(Struct):
+    """When an answer came."""
+
+    finished_at: str
+
+
+FINISHED = msgspec.json.Decoder(Finished)
 
 
 def begun_anew(facts: dict[str, Any]) -> str:
@@ -20,6 +35,12 @@ def begun_anew(facts: dict[str, Any]) -> str:
     """
     told = facts.get("fresh")
     return told if isinstance(told, str) else ""
+
+
+def is_answered_since(path: Path, moment: str) -> bool:
+    """Whether a file of results holds an answer that came at a moment or later; blocks."""
+    rows = (decoded(FINISHED, line) for line in file_lines(path))
+    return any(row is not None and row.finished_at >= moment for row in rows)
 
 
 @contextmanager

@@ -97,13 +97,12 @@ class AppendFile:
         with open(part, "wb", opener=anew) as file:
             write_synced(file, self._slabs())
         saved = self.path
-        with contextlib.suppress(FileExistsError):
+        try:
             os.link(part, saved)
             part.unlink()
-            sync_folder(saved.parent)
-            return saved
-        saved = self.path.with_name(f"{self.path.name}.rescued-{os.getpid()}")
-        part.replace(saved)
+        except OSError:  # the name is taken, or this disk knows no second names
+            saved = self.path.with_name(f"{self.path.name}.rescued-{os.getpid()}")
+            part.replace(saved)
         sync_folder(saved.parent)
         return saved
 

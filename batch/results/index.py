@@ -168,6 +168,7 @@ class FailedIndex:
 
     def __init__(self) -> None:
         self._rows: dict[int, FailureHead] = {}
+        self._outdated: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -182,7 +183,9 @@ class FailedIndex:
         codes: dict[str, str] = {}
         for line in file_lines(path):
             row = failed_row(line)
-            if row is not None and row.failure.finished_at >= since:
+            if row is not None and row.failure.finished_at < since:
+                index._outdated.add(hash(row.id))
+            elif row is not None:
                 # One string object a code, not one a line.
                 code = codes.setdefault(row.failure.code, row.failure.code)
                 failure = msgspec.structs.replace(row.failure, code=code, finished_at="")
@@ -192,6 +195,10 @@ class FailedIndex:
     def get(self, name: str) -> FailureHead | None:
         """The failure of an id, if it has one."""
         return self._rows.get(hash(name))
+
+    def is_outdated(self, name: str) -> bool:
+        """Whether an id has a failure that was passed over because it is too old."""
+        return hash(name) in self._outdated
 
 
 def failed_row(line: Line) -> FailedRow | None:

@@ -54,7 +54,9 @@ class Packet:
         parser.StartDoctypeDeclHandler = refuse_doctype
         try:
             parser.Parse(data, True)
-        except expat.ExpatError as error:
+        except NoPacket:
+            raise
+        except (expat.ExpatError, LookupError, ValueError) as error:  # the last: its encoding
             raise NoPacket(f"is no XMP packet: {error}") from error
         if not self._roots:
             raise NoPacket("is no XMP packet: it holds no rdf:RDF")

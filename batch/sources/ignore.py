@@ -99,7 +99,7 @@ def pattern_of(line: str) -> Pattern | None:
 
     Raises `UsageError` for one that is no glob.
     """
-    text = re.sub(r"(?<!\\)\s+\Z", "", line)
+    text = without_last_blanks(line)
     if not text or text.startswith("#"):
         return None
     takes_back = text.startswith("!")
@@ -114,6 +114,12 @@ def pattern_of(line: str) -> Pattern | None:
     # Several `**` in a row say no more than one.
     once = [part for at, part in enumerate(parts) if part or not at or parts[at - 1]]
     return Pattern(tuple(once), folders_only, takes_back)
+
+
+def without_last_blanks(line: str) -> str:
+    """A line without the blanks at its end, but for one behind a backslash."""
+    text = line.rstrip()
+    return line[: len(text) + 1] if text.endswith("\\") else text
 
 
 def part_of(glob: str) -> re.Pattern[str] | None:
