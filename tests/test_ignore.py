@@ -100,7 +100,9 @@ def test_two_stars_beside_other_characters_are_one(folder):
 
 
 @pytest.mark.parametrize(
-    "pattern", ["*a" * 100 + "*b", "**/a/" * 300 + "b", "**/" * 300 + "b", " " * 400_000 + "b"]
+    "pattern",
+    ["*a" * 100 + "*b", "**/a/" * 300 + "b", "**/" * 300 + "b", " " * 60_000 + "b"],
+    ids=["stars", "folders", "any folders", "blanks"],
 )
 def test_a_hostile_pattern_takes_no_long_time(pattern):
     began = time.process_time()
