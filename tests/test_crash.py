@@ -17,23 +17,6 @@ from PIL import Image
 from server import Hold, Server, Status
 
 
-@pytest.fixture
-def night(tmp_path):
-    """Make a night of so many jobs against a server that `options` describe."""
-    made = []
-
-    def make(jobs=0, **options):
-        server = Server(**({"answer": answer} | options)).__enter__()
-        made.append(server)
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        return Night(folder, server, jobs)
-
-    yield make
-    for server in made:
-        server.__exit__(None, None, None)
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A finished night of 12 jobs: its source and its results, to be copied and spoilt."""

@@ -45,7 +45,7 @@ def write(export: Export, answers: Answers, left_out: LeftOut) -> Written:
     def target(found: Caption) -> str:
         return xmp_name(found.path, keeps_suffix=keeps_suffix)
 
-    sidecars = Sidecars(place, field_of(export.preset), left_out, overwrite=export.overwrite)
+    sidecars = PacketFiles(place, field_of(export.preset), left_out, overwrite=export.overwrite)
     for found in alone(answers, export, target, left_out):
         sidecars.add(target(found), found.answer.result.id, found.line)
     sidecars.flush()
@@ -53,7 +53,7 @@ def write(export: Export, answers: Answers, left_out: LeftOut) -> Written:
     return Written(sidecars.rows, sidecars.files, f"{place}/….xmp", load)
 
 
-class Sidecars:
+class PacketFiles:
     """The XMP files under a folder; updates wait until they are worth a process."""
 
     def __init__(self, place: Path, field: Field, left_out: LeftOut, *, overwrite: bool) -> None:

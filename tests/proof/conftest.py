@@ -10,7 +10,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from night import Night, answer
 from nursery import Nursery
 from server import Server
 from trials import Trial, tell
@@ -53,23 +52,6 @@ def count(record_property):
             record_property(name, number)
 
     return add
-
-
-@pytest.fixture
-def night(tmp_path):
-    """Make a night of so many jobs against a server that `options` describe."""
-    made = []
-
-    def make(jobs=0, **options):
-        server = Server(**({"answer": answer} | options)).__enter__()
-        made.append(server)
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        return Night(folder, server, jobs)
-
-    yield make
-    for server in made:
-        server.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="module")
